@@ -1,0 +1,35 @@
+"""Every error freshet raises on purpose, under one root, so that a caller can catch the family."""
+
+from __future__ import annotations
+
+
+class FreshetError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class SettingsError(FreshetError):
+    """A setting is missing or contradicts another; the text names it and the mend."""
+
+
+class StoreUnavailable(FreshetError):
+    """Redis did not answer in time; the caller may wait and try again."""
+
+
+class StoreRefused(FreshetError):
+    """Redis is there but must not be used as it is configured (eviction policy, partition count)."""
+
+
+class Fenced(FreshetError):
+    """Another worker owns the partition: this one must drop what it holds of it."""
+
+
+class PositionMoved(FreshetError):
+    """The stored position is not the one this worker read: seek to the stored one and read again."""
+
+
+class SnapshotCorrupt(FreshetError):
+    """A snapshot's checksum or schema does not hold; the one before is to be tried."""
+
+
+class NotReady(FreshetError):
+    """Models or catalogue are not loaded yet; the caller may ask again in a moment."""
