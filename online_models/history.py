@@ -1,0 +1,214 @@
+"""What is remembered of one user: bounded history, seen set, vetoes, counts; and its compact form in Redis.
+
+A record is a few hundred bytes, so that a million users fit in well under half a gibibyte. Items are interned ids of
+24 bits (16.7 million items a namespace), times are seconds between neighbours, saturating at 194 days.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from online_models.base import RECENT, Query
+from online_models.errors import FreshetError
+
+_VERSION = 1
+_HEAD = struct.Struct("<BBHqIHHBBBB")
+_WINDOW = struct.Struct("<qdd")
+_COUNT = struct.Struct("<I")
+_U24 = 0xFFFFFF
+_U32 = 0xFFFFFFFF
+MAX_VETOES = 100
+DAY_MS = 86_400_000
+
+
+class RecordCorrupt(FreshetError):
+    """A stored user record cannot be read; its version or its length does not fit."""
+
+
+@dataclass(slots=True)
+class UserRecord:
+    """The state of one user; written by the owner of the user's partition alone.
+
+    >>> record = UserRecord()
+    >>> record.act(item=3, ts=1_000)
+    >>> record.act(item=5, ts=4_000)
+    >>> record.acted(3), record.acted(4)
+    (True, False)
+    >>> record.query(user=1, now=9_000).recent
+    (5, 3)
+    >>> decode(encode(record)) == record
+    True
+    """
+
+    recent_items: list[int] = field(default_factory=list)  # oldest first, may repeat, at most RECENT
+    recent_ts: list[int] = field(default_factory=list)  # aligned, ms, on whole seconds
+    older: dict[int, None] = field(default_factory=dict)  # acted on before that, oldest first
+    counts: dict[str, int] = field(default_factory=dict)  # impressions and each action, exact
+    windows: dict[int, tuple[float, float]] = field(default_factory=dict)  # landmark -> decayed impressions, clicks
+    vetoes: set[str] = field(default_factory=set)  # "item:ID", "tag:NAME", "provider:NAME"
+    group: str = ""
+    day: int = 0  # days since the epoch, of the abuse cap
+    day_events: int = 0
+    impressed: dict[int, int] = field(default_factory=dict)  # fatigue counts; kept in a key of their own
+
+    def act(self, item: int, ts: int, seen_max: int = 2_000) -> None:
+        """Note a positive action; a late one takes its place in order of time.
+
+        At most ``seen_max`` older items are remembered, the oldest is forgotten first.
+        """
+        ts = ts // 1_000 * 1_000
+        at = len(self.recent_ts)
+        while at and self.recent_ts[at - 1] > ts:
+            at -= 1
+        self.recent_items.insert(at, item)
+        self.recent_ts.insert(at, ts)
+        if len(self.recent_items) > RECENT:
+            gone = self.recent_items.pop(0)
+            self.recent_ts.pop(0)
+            self.older.pop(gone, None)
+            self.older[gone] = None
+            while len(self.older) > seen_max:
+                del self.older[next(iter(self.older))]
+
+    def acted(self, item: int) -> bool:
+        """Whether the user has acted on the item, as far back as is remembered."""
+        return item in self.older or item in self.recent_items
+
+    def acted_items(self) -> set[int]:
+        """All items acted on, as far back as is remembered."""
+        return set(self.recent_items).union(self.older)
+
+    def query(self, user: int, now: int) -> Query:
+        """The history as a retriever is asked with it, newest first."""
+        return Query(user, tuple(self.recent_items[::-1]), tuple(self.recent_ts[::-1]), now)
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add to an exact count."""
+        self.counts[name] = self.counts.get(name, 0) + n
+
+    def spend(self, ts: int, limit: int) -> bool:
+        """Whether one more event of this user may feed shared state today (the abuse cap)."""
+        day = ts // DAY_MS
+        if day > self.day:
+            self.day, self.day_events = day, 0
+        if day < self.day:  # a late event of a past day: that day's count is gone, today's is charged
+            day = self.day
+        self.day_events = min(self.day_events + 1, 0xFFFF)
+        return self.day_events <= limit
+
+    def veto(self, what: str) -> None:
+        """Never show this item, tag or provider again; past ``MAX_VETOES`` further ones are not kept."""
+        if len(self.vetoes) < MAX_VETOES:
+            self.vetoes.add(what)
+
+    def merge(self, other: UserRecord, seen_max: int = 2_000) -> None:
+        """Take over what another record (an anonymous session) did; its counts stay its own."""
+        for item in other.older:
+            if not self.acted(item):
+                self.older[item] = None
+        while len(self.older) > seen_max:
+            del self.older[next(iter(self.older))]
+        for item, ts in zip(other.recent_items, other.recent_ts, strict=True):
+            self.act(item, ts, seen_max)
+        for what in sorted(other.vetoes):
+            self.veto(what)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has been acted on yet."""
+        return not self.recent_items
+
+
+def encode(record: UserRecord) -> bytes:
+    """The record as bytes; little-endian, versioned, without ``impressed``."""
+    last = record.recent_ts[-1] if record.recent_ts else 0
+    vetoes = "\n".join(sorted(record.vetoes)).encode()
+    group = record.group.encode()[:255]
+    parts = [
+        _HEAD.pack(
+            _VERSION,
+            len(record.recent_items),
+            len(record.older),
+            last,
+            len(vetoes),
+            min(record.day, 0xFFFF),
+            record.day_events,
+            len(record.counts),
+            len(record.windows),
+            len(group),
+            0,
+        )
+    ]
+    for name, n in record.counts.items():
+        raw = name.encode()
+        parts += [bytes((len(raw),)), raw, _COUNT.pack(min(n, _U32))]
+    for landmark, (impressions, clicks) in record.windows.items():
+        parts.append(_WINDOW.pack(landmark, impressions, clicks))
+    parts += [vetoes, group, _u24(record.recent_items), _u24(_gaps(record.recent_ts)), _u24(record.older)]
+    return b"".join(parts)
+
+
+def decode(raw: bytes) -> UserRecord:
+    """The record :func:`encode` wrote.
+
+    Raises:
+        RecordCorrupt: the version is unknown or the length does not fit.
+    """
+    try:
+        return _decode(raw)
+    except (struct.error, IndexError, UnicodeDecodeError, ValueError) as error:
+        raise RecordCorrupt(f"user record of {len(raw)} bytes cannot be read: {error}") from error
+
+
+def _decode(raw: bytes) -> UserRecord:
+    version, recent, older, last, vetoed, day, day_events, counts, windows, grouped, _ = _HEAD.unpack_from(raw)
+    if version != _VERSION:
+        raise ValueError(f"version {version}, this build reads {_VERSION}")
+    record = UserRecord(day=day, day_events=day_events)
+    at = _HEAD.size
+    for _ in range(counts):
+        end = at + 1 + raw[at]
+        record.counts[raw[at + 1 : end].decode()] = _COUNT.unpack_from(raw, end)[0]
+        at = end + 4
+    for _ in range(windows):
+        landmark, impressions, clicks = _WINDOW.unpack_from(raw, at)
+        record.windows[landmark] = (impressions, clicks)
+        at += _WINDOW.size
+    record.vetoes = set(raw[at : at + vetoed].decode().split("\n")) if vetoed else set()
+    at += vetoed
+    record.group = raw[at : at + grouped].decode()
+    at += grouped
+    if len(raw) != at + 3 * (2 * recent + older):
+        raise ValueError("its length does not fit its header")
+    record.recent_items = _from_u24(raw[at : at + 3 * recent])
+    record.recent_ts = _times(last, _from_u24(raw[at + 3 * recent : at + 6 * recent]))
+    record.older = dict.fromkeys(_from_u24(raw[at + 6 * recent :]))
+    return record
+
+
+def _gaps(times: list[int]) -> list[int]:
+    """Whole seconds between neighbours, aligned with ``times``; the first is 0."""
+    return [0, *(min((b - a) // 1_000, _U24) for a, b in zip(times, times[1:], strict=False))] if times else []
+
+
+def _times(last: int, gaps: list[int]) -> list[int]:
+    times = [last] * len(gaps)
+    for i in range(len(gaps) - 1, 0, -1):
+        times[i - 1] = times[i] - gaps[i] * 1_000
+    return times
+
+
+def _u24(values: Iterable[int]) -> bytes:
+    wide = np.fromiter(values, dtype="<u4")
+    return wide.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+
+
+def _from_u24(raw: bytes) -> list[int]:
+    wide = np.zeros((len(raw) // 3, 4), dtype=np.uint8)
+    wide[:, :3] = np.frombuffer(raw, dtype=np.uint8).reshape(-1, 3)
+    values: list[int] = wide.view("<u4").ravel().tolist()
+    return values
