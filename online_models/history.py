@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import orjson
 
 from online_models.base import RECENT, Query
 from online_models.errors import FreshetError
@@ -126,7 +127,7 @@ class UserRecord:
 def encode(record: UserRecord) -> bytes:
     """The record as bytes; little-endian, versioned, without ``impressed``."""
     last = record.recent_ts[-1] if record.recent_ts else 0
-    vetoes = "\n".join(sorted(record.vetoes)).encode()
+    vetoes = orjson.dumps(sorted(record.vetoes)) if record.vetoes else b""
     group = record.group.encode()[:255]
     parts = [
         _HEAD.pack(
@@ -178,7 +179,7 @@ def _decode(raw: bytes) -> UserRecord:
         landmark, impressions, clicks = _WINDOW.unpack_from(raw, at)
         record.windows[landmark] = (impressions, clicks)
         at += _WINDOW.size
-    record.vetoes = set(raw[at : at + vetoed].decode().split("\n")) if vetoed else set()
+    record.vetoes = set(orjson.loads(raw[at : at + vetoed])) if vetoed else set()
     at += vetoed
     record.group = raw[at : at + grouped].decode()
     at += grouped

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -123,7 +124,7 @@ class Pending:
         )
 
 
-def from_exposure(event: Exposure, ints: dict[str, int]) -> Pending:
+def from_exposure(event: Exposure, ints: Mapping[str, int]) -> Pending:
     """The pending request of a slate served; ``ints`` interns its items.
 
     Raises:

@@ -1,0 +1,361 @@
+"""The fold of one partition: events in, in order; what to write, to learn and to publish out.
+
+No input, no output, no clock. The owner of a partition loads the users it needs, folds a micro-batch in memory,
+commits :attr:`Outcome.writes` with the next position in one guarded step, and only then learns from the rest. When
+the commit is refused the whole fold is dropped and read again from Redis, so a half-told batch leaves no trace.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from online_models.base import Interaction
+from online_models.counters import CounterBatch
+from online_models.decay import landmark, weight
+from online_models.events import (
+    Action,
+    Click,
+    Exposure,
+    Identify,
+    Impression,
+    Privacy,
+    Profile,
+    UserEvent,
+)
+from online_models.history import UserRecord
+from online_models.labels import Labelled, from_exposure
+from online_models.userstate import UserKeys, UserState, Write
+
+NOT_INTERESTED = "not_interested"
+
+
+@dataclass(frozen=True, slots=True)
+class FoldPolicy:
+    """What the fold is told; times in ms."""
+
+    actions: Mapping[str, float] = field(default_factory=lambda: {"click": 1.0, NOT_INTERESTED: -1.0})
+    window_ms: int = 60_000
+    lateness_ms: int = 5_000
+    pending_ttl_ms: int = 3_600_000
+    pending_max: int = 20
+    ring_size: int = 16
+    ring_ttl_ms: int = 600_000
+    seen_max: int = 2_000
+    events_per_day: int = 500
+    half_life_ms: int = 86_400_000
+    fatigue_surfaces: frozenset[str] = frozenset()
+    users_in_memory: int = 50_000
+
+    def __post_init__(self) -> None:
+        if self.window_ms > self.pending_ttl_ms:
+            raise ValueError("pending_ttl_ms must be at least window_ms, or no window could close")
+        if self.users_in_memory < 1:
+            raise ValueError("users_in_memory must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A validated event with the time its record was appended to the log, ms."""
+
+    event: UserEvent
+    appended: int
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one micro-batch leads to."""
+
+    writes: list[Write] = field(default_factory=list)
+    interactions: list[Interaction] = field(default_factory=list)
+    labelled: list[Labelled] = field(default_factory=list)
+    impressions: list[tuple[int, int]] = field(default_factory=list)  # item, event time
+    acted: dict[str, tuple[int, str]] = field(default_factory=dict)  # user -> time and id of the last action
+    receipts: list[dict[str, object]] = field(default_factory=list)
+    exposures: list[Exposure] = field(default_factory=list)
+    stats: Counter[str] = field(default_factory=Counter)
+
+
+class PartitionFold:
+    """The state of one partition and how events change it.
+
+    Args:
+        prefix: of this partition's keys in Redis, ``<namespace>:{partition}:``.
+        policy: what the fold is told.
+    """
+
+    def __init__(self, prefix: str, policy: FoldPolicy) -> None:
+        self.prefix = prefix
+        self.policy = policy
+        self.users: OrderedDict[str, UserState] = OrderedDict()
+        self.watermark = 0
+        self._due: list[tuple[int, str, str]] = []
+        self._published: list[str] = []
+        self._batch: Outcome
+        self._counts: CounterBatch
+        self._due_writes: list[Write] = []
+        self._touched: dict[str, UserState] = {}
+
+    # ------------------------------------------------------------------ loading
+
+    def restore(self, due: Iterable[tuple[bytes, float]], watermark: int) -> None:
+        """Take over open windows and the watermark as Redis holds them."""
+        for member, at in due:
+            user_id, request_id = orjson.loads(member)
+            heapq.heappush(self._due, (int(at), user_id, request_id))
+        self.watermark = watermark
+
+    def expected_watermark(self, events: Sequence[Timed]) -> int:
+        """The watermark once ``events`` are folded: event time less the lateness allowed, never back."""
+        newest = max((min(t.event.ts, t.appended) for t in events), default=0)
+        return max(self.watermark, newest - self.policy.lateness_ms)
+
+    def missing(self, events: Sequence[Timed], watermark: int) -> list[str]:
+        """Users that must be loaded before folding ``events`` and closing windows up to ``watermark``."""
+        wanted = {t.event.user_id for t in events}
+        wanted.update(user_id for at, user_id, _ in self._due if at <= watermark)
+        return sorted(wanted - self.users.keys())
+
+    def admit(self, user_id: str, raw: Sequence[object]) -> None:
+        """Hold a user as read by :meth:`UserKeys.reads`."""
+        keys = UserKeys.of(self.prefix, user_id)
+        self.users[user_id] = UserState.load(user_id, keys, *raw)  # type: ignore[arg-type]
+
+    # ------------------------------------------------------------------ folding
+
+    def fold(
+        self,
+        events: Sequence[Timed],
+        ints: Mapping[str, int],
+        watermark: int,
+        merged: Mapping[str, UserRecord] | None = None,
+    ) -> Outcome:
+        """Fold a micro-batch in order, then close the windows that ``watermark`` has passed.
+
+        Args:
+            ints: the interned item ids of all items named in ``events``.
+            merged: records of anonymous users that ``identify`` events name.
+        """
+        self._batch = Outcome()
+        self._counts = CounterBatch(half_life_ms=self.policy.half_life_ms)
+        self._due_writes = []
+        self._touched = {}
+        for timed in events:
+            self._one(timed.event, ints, merged or {})
+        self.watermark = max(self.watermark, watermark)
+        self._close_windows()
+        self._collect_writes()
+        self._evict()
+        return self._batch
+
+    def published(self, users: Iterable[str]) -> None:
+        """Slates owed to these users are out (or skipped); the next commit forgets the debt."""
+        self._published.extend(users)
+
+    @property
+    def has_debts(self) -> bool:
+        """Whether the next commit has settled debts to write."""
+        return bool(self._published)
+
+    @property
+    def next_due(self) -> int | None:
+        """When the next window closes, event time, ms."""
+        return self._due[0][0] if self._due else None
+
+    def _one(self, event: UserEvent, ints: Mapping[str, int], merged: Mapping[str, UserRecord]) -> None:
+        state = self.users[event.user_id]
+        self.users.move_to_end(event.user_id)
+        if not state.first_time(event.event_id, self.policy.ring_size):
+            self._batch.stats["duplicates"] += 1
+            return
+        self._touched[event.user_id] = state
+        self._batch.stats[event.type] += 1
+        state.expire(event.ts - self.policy.pending_ttl_ms)
+        match event:
+            case Impression():
+                self._impression(state, event, ints)
+            case Click() | Action():
+                self._action(state, event, ints[event.item_id])
+            case Exposure():
+                self._exposure(state, event, ints)
+            case Profile():
+                self._profile(state, event)
+            case Identify():
+                self._identify(state, event, merged)
+            case Privacy():
+                self._privacy(state, event)
+
+    def _impression(self, state: UserState, event: Impression, ints: Mapping[str, int]) -> None:
+        record, state.changed = state.record, True
+        shared = record.spend(event.ts, self.policy.events_per_day)
+        pending = state.pending.get(event.request_id) if event.request_id else None
+        for shown in event.items:
+            item = ints[shown.item_id]
+            record.count("impression")
+            self._decayed(record, event.ts, impressions=1.0)
+            if shared:
+                self._counts.impression(item, event.ts, event.surface)
+                self._batch.impressions.append((item, event.ts))
+            if event.surface in self.policy.fatigue_surfaces:
+                record.impressed[item] = record.impressed.get(item, 0) + 1
+                state.impressed_changed.add(item)
+            if pending is not None and pending.show(item, event.ts, self.policy.window_ms):
+                state.changed_pending.add(pending.request_id)
+            else:
+                self._batch.stats["impressions_without_exposure"] += 1
+        if pending is not None and pending.due:
+            self._open_window(state, pending.request_id, pending.due)
+        self._batch.stats["over_day_cap"] += not shared
+
+    def _action(self, state: UserState, event: Click | Action, item: int) -> None:
+        record, state.changed = state.record, True
+        shared = record.spend(event.ts, self.policy.events_per_day)
+        record.count(event.action)
+        if shared:
+            self._counts.action(item, event.action, event.ts, event.surface)
+        self._batch.stats["over_day_cap"] += not shared
+        strength = self.policy.actions.get(event.action, 0.0)
+        if strength <= 0.0:
+            self._dislike(record, event)
+            return
+        if event.action == "click":
+            self._decayed(record, event.ts, clicks=1.0)
+        if shared:
+            self._batch.interactions.append(self._interaction(state, item, event.ts, strength))
+        record.act(item, event.ts, self.policy.seen_max)
+        self._batch.acted[event.user_id] = (event.ts, event.event_id)
+        if event.action == "click":
+            self._label(state, event, item, shared)
+
+    def _interaction(self, state: UserState, item: int, ts: int, strength: float) -> Interaction:
+        before = state.record.query(state.number, ts)
+        return Interaction(state.number, item, ts, before.recent, before.recent_ts, strength)
+
+    def _dislike(self, record: UserRecord, event: Click | Action) -> None:
+        if event.action != NOT_INTERESTED:
+            return
+        record.veto(f"item:{event.item_id}")
+        for what in event.context.get("veto", ()):
+            if isinstance(what, str) and what.startswith(("item:", "tag:", "provider:")):
+                record.veto(what[:300])
+
+    def _label(self, state: UserState, event: Click | Action, item: int, shared: bool) -> None:
+        pending = state.slate_of(event.request_id, item)
+        label = pending.act(item, event.ts) if pending is not None else None
+        if pending is None or label is None:
+            self._batch.stats["actions_without_exposure"] += 1
+            return
+        state.changed_pending.add(pending.request_id)
+        self._batch.stats[f"label_{label.kind.name.lower()}"] += 1
+        if shared:
+            self._batch.labelled.append(label)
+
+    def _exposure(self, state: UserState, event: Exposure, ints: Mapping[str, int]) -> None:
+        try:
+            pending = from_exposure(event, ints)
+        except ValueError:
+            self._batch.stats["exposures_unreadable"] += 1
+            return
+        self._batch.stats["pending_overflow"] += state.keep(pending, self.policy.pending_max)
+        self._batch.exposures.append(event)
+
+    def _profile(self, state: UserState, event: Profile) -> None:
+        state.record.group, state.changed = event.group[:64], True
+        value = orjson.dumps({"attributes": event.attributes, "group": event.group, "ts": event.ts})
+        self._batch.writes.append(("SET", state.keys.profile, value))
+
+    def _identify(self, state: UserState, event: Identify, merged: Mapping[str, UserRecord]) -> None:
+        other = merged.get(event.anonymous_id)
+        if other is None:
+            self._batch.stats["identify_unknown"] += 1
+            return
+        state.record.merge(other, self.policy.seen_max)
+        state.changed = True
+        self._batch.acted[event.user_id] = (event.ts, event.event_id)
+
+    def _privacy(self, state: UserState, event: Privacy) -> None:
+        receipt: dict[str, object] = {
+            "v": 1, "id": event.event_id, "user_id": event.user_id, "request": event.request, "ts": event.ts,
+        }  # fmt: skip
+        keys = state.keys
+        if event.request == "export":
+            receipt["data"] = {
+                "counts": state.record.counts,
+                "history": list(zip(state.record.recent_items, state.record.recent_ts, strict=True)),
+                "group": state.record.group,
+                "vetoes": sorted(state.record.vetoes),
+            }
+        else:
+            removed = (keys.record, keys.pending, keys.ring, keys.impressed, keys.profile)
+            receipt["removed"] = ["record", "pending", "ring", "impressed", "profile"]
+            self._batch.writes.append(("DEL", *removed))
+            self._forget(state)
+        self._batch.receipts.append(receipt)
+
+    def _forget(self, state: UserState) -> None:
+        fresh = UserState(state.user_id, state.keys, number=state.number)
+        self.users[state.user_id] = fresh
+        self._touched.pop(state.user_id, None)
+        self._batch.acted.pop(state.user_id, None)
+        self._batch.writes.append(("ZREM", f"{self.prefix}dirty", state.user_id))
+
+    # ------------------------------------------------------------------ windows, writes, memory
+
+    def _decayed(
+        self, record: UserRecord, ts: int, impressions: float = 0.0, clicks: float = 0.0
+    ) -> None:
+        mark = landmark(ts, self.policy.half_life_ms)
+        factor = weight(ts, mark, self.policy.half_life_ms)
+        seen, acted = record.windows.get(mark, (0.0, 0.0))
+        record.windows[mark] = (seen + impressions * factor, acted + clicks * factor)
+        while len(record.windows) > 2:
+            del record.windows[min(record.windows)]
+
+    def _open_window(self, state: UserState, request_id: str, due: int) -> None:
+        heapq.heappush(self._due, (due, state.user_id, request_id))
+        member = orjson.dumps([state.user_id, request_id])
+        self._due_writes.append(("ZADD", f"{self.prefix}due", due, member))
+
+    def _close_windows(self) -> None:
+        while self._due and self._due[0][0] <= self.watermark:
+            due, user_id, request_id = heapq.heappop(self._due)
+            state = self.users.get(user_id)
+            pending = state.pending.get(request_id) if state is not None else None
+            if state is None or pending is None or pending.due > due:
+                if pending is None:
+                    self._forget_window(user_id, request_id)
+                continue
+            labels = pending.close()
+            self._batch.labelled.extend(labels)
+            self._batch.stats["label_negative"] += len(labels)
+            state.changed_pending.add(request_id)
+            self._touched[user_id] = state
+            self._forget_window(user_id, request_id)
+
+    def _forget_window(self, user_id: str, request_id: str) -> None:
+        self._due_writes.append(("ZREM", f"{self.prefix}due", orjson.dumps([user_id, request_id])))
+
+    def _collect_writes(self) -> None:
+        writes = self._batch.writes
+        for state in self._touched.values():
+            writes.extend(state.writes(self.policy.pending_ttl_ms, self.policy.ring_ttl_ms))
+        writes.extend(self._due_writes)
+        for command, key, *rest in self._counts.writes():
+            writes.append((command, f"{self.prefix}{key}", *rest))
+        dirty = f"{self.prefix}dirty"
+        if self._published:
+            settled = [u for u in self._published if u not in self._batch.acted]
+            self._published.clear()
+            if settled:
+                writes.append(("ZREM", dirty, *settled))
+        for user_id, (ts, _) in self._batch.acted.items():
+            writes.append(("ZADD", dirty, ts, user_id))
+        writes.append(("SET", f"{self.prefix}watermark", self.watermark))
+
+    def _evict(self) -> None:
+        while len(self.users) > self.policy.users_in_memory:
+            self.users.popitem(last=False)

@@ -1,0 +1,138 @@
+"""All that the owner of a partition holds of one user: record, pending requests, ring of seen event ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from online_models import history, labels
+from online_models.history import UserRecord
+from online_models.identity import digest8, hash64
+from online_models.labels import Pending
+
+Write = tuple[str | bytes | int | float, ...]
+"""One Redis command as data; keys carry the prefix of their partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserKeys:
+    """Where a user lives in Redis; all under the hash tag of the partition."""
+
+    record: str
+    pending: str
+    ring: str
+    impressed: str
+    profile: str
+
+    @classmethod
+    def of(cls, prefix: str, user_id: str) -> UserKeys:
+        """The keys of a user under ``prefix`` (``<namespace>:{partition}:``)."""
+        return cls(*(f"{prefix}{kind}:{user_id}" for kind in ("u", "x", "d", "f", "a")))
+
+    def reads(self) -> list[Write]:
+        """The commands that read a user, in the order :meth:`UserState.load` takes the answers."""
+        return [
+            ("GET", self.record),
+            ("HGETALL", self.pending),
+            ("GET", self.ring),
+            ("HGETALL", self.impressed),
+        ]
+
+
+@dataclass(slots=True)
+class UserState:
+    """One user in the owner's memory, with what has changed since the last commit."""
+
+    user_id: str
+    keys: UserKeys
+    record: UserRecord = field(default_factory=UserRecord)
+    pending: dict[str, Pending] = field(default_factory=dict)
+    ring: list[bytes] = field(default_factory=list)
+    number: int = 0
+    changed: bool = False
+    changed_pending: set[str] = field(default_factory=set)
+    dropped_pending: set[str] = field(default_factory=set)
+    ring_changed: bool = False
+    impressed_changed: set[int] = field(default_factory=set)
+
+    @classmethod
+    def load(
+        cls,
+        user_id: str,
+        keys: UserKeys,
+        record: bytes | None,
+        pending: Mapping[bytes, bytes],
+        ring: bytes | None,
+        impressed: Mapping[bytes, bytes],
+    ) -> UserState:
+        """The user as Redis holds it; an unknown one is new."""
+        state = cls(user_id, keys, number=hash64(user_id))
+        if record:
+            state.record = history.decode(record)
+        requests = (labels.decode(raw) for raw in pending.values())
+        state.pending = {p.request_id: p for p in sorted(requests, key=lambda p: (p.ts, p.request_id))}
+        state.ring = [ring[k : k + 8] for k in range(0, len(ring), 8)] if ring else []
+        state.record.impressed = {int(item): int(n) for item, n in impressed.items()}
+        return state
+
+    def first_time(self, event_id: str, size: int) -> bool:
+        """Note an event id; False when it is one of the last ``size`` of this user."""
+        mark = digest8(event_id)
+        if mark in self.ring:
+            return False
+        self.ring.append(mark)
+        del self.ring[:-size]
+        self.ring_changed = True
+        return True
+
+    def keep(self, pending: Pending, most: int) -> int:
+        """Hold a slate served; returns how many older ones had to go for it."""
+        self.pending[pending.request_id] = pending
+        self.changed_pending.add(pending.request_id)
+        gone = list(self.pending)[: max(0, len(self.pending) - most)]
+        for request_id in gone:
+            self.drop(request_id)
+        return len(gone)
+
+    def drop(self, request_id: str) -> None:
+        """Forget a pending request."""
+        del self.pending[request_id]
+        self.changed_pending.discard(request_id)
+        self.dropped_pending.add(request_id)
+
+    def expire(self, before: int) -> None:
+        """Forget requests served before a time, ms, whose window is closed."""
+        for request_id in [r for r, p in self.pending.items() if p.ts < before and not p.due]:
+            self.drop(request_id)
+
+    def slate_of(self, request_id: str | None, item: int) -> Pending | None:
+        """The slate an action answers: the one it names, else the newest that holds the item."""
+        if request_id is not None:
+            return self.pending.get(request_id)
+        return next((p for p in reversed(self.pending.values()) if item in p.items), None)
+
+    def writes(self, pending_ttl_ms: int, ring_ttl_ms: int) -> list[Write]:
+        """What has changed, as Redis commands; afterwards nothing counts as changed."""
+        out: list[Write] = []
+        if self.changed:
+            out.append(("SET", self.keys.record, history.encode(self.record)))
+        if self.ring_changed:
+            out.append(("SET", self.keys.ring, b"".join(self.ring), "PX", ring_ttl_ms))
+        if self.dropped_pending:
+            out.append(("HDEL", self.keys.pending, *sorted(self.dropped_pending)))
+        if self.changed_pending:
+            for request_id in sorted(self.changed_pending):
+                out.append(("HSET", self.keys.pending, request_id, labels.encode(self.pending[request_id])))
+            out.append(("PEXPIRE", self.keys.pending, pending_ttl_ms))
+        for item in sorted(self.impressed_changed):
+            out.append(("HSET", self.keys.impressed, str(item), str(self.record.impressed[item])))
+        if self.impressed_changed:
+            out.append(("PEXPIRE", self.keys.impressed, pending_ttl_ms))
+        self._settle()
+        return out
+
+    def _settle(self) -> None:
+        self.changed = self.ring_changed = False
+        self.changed_pending.clear()
+        self.dropped_pending.clear()
+        self.impressed_changed.clear()

@@ -1,0 +1,122 @@
+"""All that a process writes to Kafka, through one idempotent producer, and the shape of a dead letter."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from streams.validation import Rejected
+
+RAW_MAX = 256 * 1024
+"""Bytes of a bad record kept in its dead letter; a longer one is cut and named by its sha256."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One record to produce; ``topic`` without its namespace."""
+
+    topic: str
+    key: str
+    value: bytes | None
+    partition: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Outputs:
+    """Produces records; acks=all, idempotent, in order per key.
+
+    Args:
+        namespace: prefix of every topic.
+        client: arguments of the Kafka client (bootstrap servers, security).
+    """
+
+    def __init__(self, namespace: str, client: Mapping[str, Any], *, max_request_bytes: int = 2_097_152) -> None:
+        self.namespace = namespace
+        self._client = dict(client)
+        self._max = max_request_bytes
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect."""
+        self._producer = AIOKafkaProducer(
+            **self._client,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            max_request_size=self._max,
+            request_timeout_ms=30_000,
+        )
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Flush and disconnect."""
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+    async def send(self, message: Message) -> Awaitable[Any]:
+        """Hand one record over; the answer is awaited for its acknowledgement."""
+        if self._producer is None:
+            raise RuntimeError("the producer is not started: await start() first")
+        future: Awaitable[Any] = await self._producer.send(
+            f"{self.namespace}.{message.topic}",
+            key=message.key.encode(),
+            value=message.value,
+            partition=message.partition,
+            headers=list(message.headers),
+        )
+        return future
+
+    async def deliver(self, messages: Iterable[Message], *, pause_s: float = 0.5) -> None:
+        """Produce and wait until every record is acknowledged; a broker that is away is waited for."""
+        left = list(messages)
+        while left:
+            futures = [await self._try(message) for message in left]
+            results = await asyncio.gather(*futures, return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException) and not isinstance(result, KafkaError):
+                    raise result
+            left = [m for m, r in zip(left, results, strict=True) if isinstance(r, KafkaError)]
+            if left:
+                await asyncio.sleep(pause_s)
+
+    async def _try(self, message: Message) -> Awaitable[Any]:
+        try:
+            return await self.send(message)
+        except KafkaError as error:
+            failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
+
+
+def dead_letter(rejected: Rejected, topic: str, partition: int, offset: int, key: bytes | None, raw: bytes | None) -> Message:
+    """The record that says why another was not folded; its id is the place of the bad one, so repeats can be told.
+
+    >>> letter = dead_letter(Rejected("json", "not JSON"), "freshet.events", 3, 41, None, b"{")
+    >>> orjson.loads(letter.value)["id"]
+    'freshet.events-3-41'
+    """
+    raw = raw or b""
+    value: dict[str, Any] = {
+        "v": 1,
+        "id": f"{topic}-{partition}-{offset}",
+        "reason": rejected.reason,
+        "detail": rejected.detail[:1_000],
+        "field": rejected.field,
+        "topic": topic,
+        "partition": partition,
+        "offset": offset,
+        "key": base64.b64encode(key or b"").decode(),
+        "raw": base64.b64encode(raw[:RAW_MAX]).decode(),
+    }
+    if len(raw) > RAW_MAX:
+        value |= {"truncated": True, "bytes": len(raw), "sha256": sha256(raw).hexdigest()}
+    return Message("dead-letters", topic, orjson.dumps(value))
