@@ -19,9 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # `pytest` alone, unlike `python -m pytest`, leaves the project out
     sys.path.insert(0, str(ROOT))
 
+from streams.embedded import EmbeddedUnavailable, find_redis_server  # noqa: E402
 from tests.kafka.broker import KafkaBroker  # noqa: E402
 from tests.kafka.jars import KafkaUnavailable  # noqa: E402
-from tests.support.redis_server import RedisServer, RedisUnavailable, find_redis_server  # noqa: E402
+from tests.support.redis_server import RedisServer  # noqa: E402
 
 _MARK_OF_FIXTURE = {
     "kafka": "kafka",
@@ -58,7 +59,7 @@ def _chaos_was_asked_for(config: pytest.Config) -> bool:
 def pytest_report_header() -> str:
     try:
         redis = find_redis_server()
-    except RedisUnavailable as missing:
+    except EmbeddedUnavailable as missing:
         redis = str(missing)
     kafka = os.environ.get("FRESHET_TEST_KAFKA") or "one started by the tests"
     return f"kafka: {kafka}; redis: {redis}; data: {_data_folder()}"
@@ -81,7 +82,7 @@ def _start_broker(**options: object) -> KafkaBroker:
 def _start_redis(**options: object) -> RedisServer:
     try:
         return RedisServer(**options).start()  # type: ignore[arg-type]
-    except RedisUnavailable as missing:
+    except EmbeddedUnavailable as missing:
         _unavailable(f"real Redis: {missing}", "FRESHET_REQUIRE_REDIS")
 
 

