@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import orjson
@@ -49,7 +50,9 @@ class UserRecord:
     recent_ts: list[int] = field(default_factory=list)  # aligned, ms, on whole seconds
     older: dict[int, None] = field(default_factory=dict)  # acted on before that, oldest first
     counts: dict[str, int] = field(default_factory=dict)  # impressions and each action, exact
-    windows: dict[int, tuple[float, float]] = field(default_factory=dict)  # landmark -> decayed impressions, clicks
+    windows: dict[int, tuple[float, float]] = field(
+        default_factory=dict
+    )  # landmark -> decayed impressions, clicks
     vetoes: set[str] = field(default_factory=set)  # "item:ID", "tag:NAME", "provider:NAME"
     group: str = ""
     day: int = 0  # days since the epoch, of the abuse cap
@@ -94,10 +97,8 @@ class UserRecord:
     def spend(self, ts: int, limit: int) -> bool:
         """Whether one more event of this user may feed shared state today (the abuse cap)."""
         day = ts // DAY_MS
-        if day > self.day:
+        if day > self.day:  # a late event of a past day is charged to today: that day's count is gone
             self.day, self.day_events = day, 0
-        if day < self.day:  # a late event of a past day: that day's count is gone, today's is charged
-            day = self.day
         self.day_events = min(self.day_events + 1, 0xFFFF)
         return self.day_events <= limit
 
@@ -166,7 +167,9 @@ def decode(raw: bytes) -> UserRecord:
 
 
 def _decode(raw: bytes) -> UserRecord:
-    version, recent, older, last, vetoed, day, day_events, counts, windows, grouped, _ = _HEAD.unpack_from(raw)
+    version, recent, older, last, vetoed, day, day_events, counts, windows, grouped, _ = _HEAD.unpack_from(
+        raw
+    )
     if version != _VERSION:
         raise ValueError(f"version {version}, this build reads {_VERSION}")
     record = UserRecord(day=day, day_events=day_events)
@@ -193,7 +196,9 @@ def _decode(raw: bytes) -> UserRecord:
 
 def _gaps(times: list[int]) -> list[int]:
     """Whole seconds between neighbours, aligned with ``times``; the first is 0."""
-    return [0, *(min((b - a) // 1_000, _U24) for a, b in zip(times, times[1:], strict=False))] if times else []
+    return (
+        [0, *(min((b - a) // 1_000, _U24) for a, b in pairwise(times))] if times else []
+    )
 
 
 def _times(last: int, gaps: list[int]) -> list[int]:

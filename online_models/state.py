@@ -305,9 +305,7 @@ class PartitionFold:
 
     # ------------------------------------------------------------------ windows, writes, memory
 
-    def _decayed(
-        self, record: UserRecord, ts: int, impressions: float = 0.0, clicks: float = 0.0
-    ) -> None:
+    def _decayed(self, record: UserRecord, ts: int, impressions: float = 0.0, clicks: float = 0.0) -> None:
         mark = landmark(ts, self.policy.half_life_ms)
         factor = weight(ts, mark, self.policy.half_life_ms)
         seen, acted = record.windows.get(mark, (0.0, 0.0))

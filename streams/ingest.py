@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from online_models.interning import Interner
+from online_models.store import Ownership, Store
+
 from online_models.errors import Fenced, PositionMoved
 from online_models.events import Exposure, Identify, Impression, UserEvent
 from online_models.history import UserRecord, decode
-from online_models.interning import Interner
 from online_models.state import FoldPolicy, Outcome, PartitionFold, Timed
-from online_models.store import Ownership, Store
 from online_models.userstate import UserKeys, Write
 from streams import validation
 from streams.outputs import Message, Outputs, dead_letter

@@ -38,7 +38,9 @@ class Outputs:
         client: arguments of the Kafka client (bootstrap servers, security).
     """
 
-    def __init__(self, namespace: str, client: Mapping[str, Any], *, max_request_bytes: int = 2_097_152) -> None:
+    def __init__(
+        self, namespace: str, client: Mapping[str, Any], *, max_request_bytes: int = 2_097_152
+    ) -> None:
         self.namespace = namespace
         self._client = dict(client)
         self._max = max_request_bytes
@@ -97,8 +99,10 @@ class Outputs:
             return failed
 
 
-def dead_letter(rejected: Rejected, topic: str, partition: int, offset: int, key: bytes | None, raw: bytes | None) -> Message:
-    """The record that says why another was not folded; its id is the place of the bad one, so repeats can be told.
+def dead_letter(
+    rejected: Rejected, topic: str, partition: int, offset: int, key: bytes | None, raw: bytes | None
+) -> Message:
+    """The record that says why another was not folded; its id is where the bad one stands, to tell repeats.
 
     >>> letter = dead_letter(Rejected("json", "not JSON"), "freshet.events", 3, 41, None, b"{")
     >>> orjson.loads(letter.value)["id"]

@@ -1,4 +1,4 @@
-"""The boundary: bytes from a producer become an event or a :class:`Rejected` with its reason. Never an exception.
+"""The boundary: bytes from a producer become an event or a :class:`Rejected`, never an exception.
 
 Types, ranges and sizes stand in the annotations of :mod:`online_models.events`; here they are enforced, once.
 """
@@ -53,7 +53,9 @@ def event(value: bytes | None, appended: int, rules: Rules) -> UserEvent | Rejec
         return parsed
     if parsed.ts > appended + rules.max_skew_ms:
         ahead = parsed.ts - appended
-        return Rejected("future", f"ts: {ahead} ms ahead of the log; check the producer's clock and its unit", "ts")
+        return Rejected(
+            "future", f"ts: {ahead} ms ahead of the log; check the producer's clock and its unit", "ts"
+        )
     if isinstance(parsed, Action) and parsed.action not in rules.actions:
         known = ", ".join(sorted(rules.actions))
         return Rejected("action", f"action: {parsed.action!r} is not declared; declared: {known}", "action")

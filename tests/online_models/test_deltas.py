@@ -20,7 +20,9 @@ INTERACTIONS = st.builds(
 )
 
 
-@given(st.lists(INTERACTIONS, max_size=8), st.lists(st.tuples(st.integers(0, 9), st.integers(0, 99)), max_size=4))
+@given(
+    st.lists(INTERACTIONS, max_size=8), st.lists(st.tuples(st.integers(0, 9), st.integers(0, 99)), max_size=4)
+)
 def test_a_delta_reads_back_as_it_was_said(interactions, impressions):
     delta = Delta("w1", 3, tuple(interactions), tuple(impressions), {"o": {"g": np.ones(3)}}, {2: (1, 4, 9)})
     again = decode(encode(delta))
@@ -45,7 +47,8 @@ def test_an_array_of_objects_is_refused_before_it_is_read():
 
 
 JSON = st.recursive(
-    st.none() | st.integers(-(2**53), 2**53) | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    st.none() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda x: st.lists(x) | st.dictionaries(st.text(), x),
 )
 
 
