@@ -23,6 +23,7 @@ LOOPBACK = "127.0.0.1"
 # given the server's own port as its source port, and so the server can come back on it.
 PORTS = range(20_000, 32_000)
 _POLL_S = 0.02
+_GUARD_TIMEOUT_S = 5.0
 
 
 class ChildFailed(RuntimeError):
@@ -90,9 +91,10 @@ class Child:
         if self.running:
             return
         _ours.add(self)
+        guard = _die_with_us()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  the command is ours, never a user's text
-                [*_die_with_us(), *self.argv],
+                [*guard, *self.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -100,6 +102,17 @@ class Child:
                 cwd=self._cwd,
                 start_new_session=True,
             )
+        if guard:
+            self._wait_until_guarded(Path(guard[0]).resolve())
+
+    def _wait_until_guarded(self, guard: Path) -> None:
+        """Return once the guard has become the command: before that, our death would not be seen."""
+        deadline = time.monotonic() + _GUARD_TIMEOUT_S
+        while self.running and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{self.pid}/exe").readlink() != guard:
+                    return
+            time.sleep(_POLL_S / 20)
 
     def wait_ready(self, ready: Callable[[], bool], *, timeout_s: float, what: str) -> None:
         """Return once ``ready()`` holds; `ChildFailed` when the process ends first or time is up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -128,10 +129,10 @@ def test_no_child_outlives_us_whatever_ends_us(tmp_path: Path, number: signal.Si
 
 
 def _wait_until_gone(pid: int) -> None:
-    fd = os.pidfd_open(pid) if Path(f"/proc/{pid}").exists() else None
-    if fd is not None:
-        import select
-
-        ready, _, _ = select.select([fd], [], [], 20)
-        os.close(fd)
-        assert ready, f"process {pid} outlived its parent"
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    gone, _, _ = select.select([process], [], [], 20)
+    os.close(process)
+    assert gone, f"process {pid} outlived its parent"
