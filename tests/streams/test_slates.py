@@ -1,0 +1,91 @@
+"""Slates owed: newest first, one a user, within the budget, and what is skipped is counted."""
+
+import asyncio
+
+import pytest
+
+from streams.slates import CpuBudget, Owed, SlateQueue
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def queue(cost=0.0, share=1.0, patience_s=2.0, fail=()):
+    clock, served, settled = Clock(), [], []
+
+    async def serve(owed):
+        clock.now += cost
+        served.append(owed.user_id)
+        return owed.user_id not in fail
+
+    q = SlateQueue(
+        serve, lambda p, u: settled.append(u), clock,
+        budget=CpuBudget(share, burst_s=0.1), patience_s=patience_s,
+    )  # fmt: skip
+    return q, clock, served, settled
+
+
+async def until(condition):
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def run_until(q, condition):
+    task = asyncio.create_task(q.run())
+    try:
+        await until(condition)
+    finally:
+        task.cancel()
+
+
+async def test_the_newest_click_is_served_first():
+    q, _, served, _ = queue()
+    for user in "abc":
+        q.owe(Owed(0, user, "e", 1, 1))
+    await run_until(q, lambda: len(served) == 3)
+    assert served == ["c", "b", "a"]
+
+
+async def test_two_clicks_of_one_user_are_one_slate():
+    q, _, served, _ = queue()
+    q.owe(Owed(0, "a", "e1", 1, 1))
+    q.owe(Owed(0, "a", "e2", 2, 2))
+    await run_until(q, lambda: not len(q) and served)
+    assert served == ["a"]
+    assert q.stats["coalesced"] == 1
+
+
+async def test_every_user_is_settled_once_served_failed_or_skipped():
+    q, clock, _, settled = queue(cost=0.3, share=0.1, patience_s=1.0, fail=("c",))
+    for user in "abc":
+        q.owe(Owed(0, user, "e", 1, 1))
+
+    task = asyncio.create_task(q.run())
+    await until(lambda: "c" in settled)
+    clock.now += 1.5  # the budget is spent; the others wait past their patience
+    q.budget.tokens = -1.0
+    await until(lambda: len(settled) == 3)
+    task.cancel()
+    assert sorted(settled) == ["a", "b", "c"]
+    assert q.stats["failed"] == 1
+    assert q.stats["skipped"] + q.stats["served"] == 2
+
+
+async def test_a_lost_partition_takes_its_debts_along():
+    q, _, served, settled = queue()
+    q.owe(Owed(0, "a", "e", 1, 1))
+    q.owe(Owed(1, "b", "e", 1, 1))
+    q.forget(0)
+    await run_until(q, lambda: settled)
+    assert served == ["b"]
+
+
+def test_a_share_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="share"):
+        CpuBudget(0.0)
