@@ -77,8 +77,8 @@ class BroadcastReader:
             await consumer.stop()
 
     async def _assign(self, consumer: AIOKafkaConsumer) -> None:
-        while not (partitions := await self._partitions(consumer)):
-            await asyncio.sleep(0.2)  # the topic is being made
+        while not (partitions := await self._partitions(consumer)):  # noqa: ASYNC110 - the topic is being made elsewhere
+            await asyncio.sleep(0.2)
         places = [TopicPartition(self.topic, p) for p in sorted(partitions)]
         consumer.assign(places)
         begins = await consumer.beginning_offsets(places)

@@ -32,7 +32,7 @@ def queue(cost=0.0, share=1.0, patience_s=2.0, fail=()):
 
 async def until(condition):
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - turns of the loop, not time, are waited for
             await asyncio.sleep(0)
 
 

@@ -20,7 +20,8 @@ GOOD = (
     {"v": 1, "type": "identify", "event_id": "e", "user_id": "u", "ts": 1_700_000_000_000, "anonymous_id": "s"},
 )  # fmt: skip
 ODD = (
-    None, True, -1, 0, 2**40, 2**70, 1e308, "", "x" * 300, "\x00", [], [[]], {}, {"a": {}}, "1", 1.5, "ü", "💥" * 70, [None],
+    None, True, -1, 0, 2**40, 2**70, 1e308, "", "x" * 300, "\x00", [], [[]], {}, {"a": {}}, "1", 1.5, "ü",
+    "💥" * 70, [None],
 )  # fmt: skip
 
 
@@ -114,5 +115,6 @@ def _fits(event: dict[str, object]) -> bool:
 
 
 _mutations = (
-    _truncate, _flip, _wrong_type, _missing, _extra, _nan, _future, _encoding, _huge, _nested, _not_an_event, _untouched,
+    _truncate, _flip, _wrong_type, _missing, _extra, _nan, _future, _encoding, _huge, _nested,
+    _not_an_event, _untouched,
 )  # fmt: skip
