@@ -29,7 +29,8 @@ from online_models.events import (
 )
 from online_models.history import UserRecord
 from online_models.labels import Labelled, from_exposure
-from online_models.userstate import UserKeys, UserState, Write
+from online_models.store_writes import Write
+from online_models.userstate import UserKeys, UserState
 
 NOT_INTERESTED = "not_interested"
 
@@ -77,6 +78,7 @@ class Outcome:
     acted: dict[str, tuple[int, str]] = field(default_factory=dict)  # user -> time and id of the last action
     receipts: list[dict[str, object]] = field(default_factory=list)
     exposures: list[Exposure] = field(default_factory=list)
+    counts: CounterBatch | None = None
     stats: Counter[str] = field(default_factory=Counter)
 
 
@@ -141,7 +143,7 @@ class PartitionFold:
             merged: records of anonymous users that ``identify`` events name.
         """
         self._batch = Outcome()
-        self._counts = CounterBatch(half_life_ms=self.policy.half_life_ms)
+        self._counts = CounterBatch(self.policy.half_life_ms, self.policy.actions)
         self._due_writes = []
         self._touched = {}
         for timed in events:
@@ -342,8 +344,9 @@ class PartitionFold:
         for state in self._touched.values():
             writes.extend(state.writes(self.policy.pending_ttl_ms, self.policy.ring_ttl_ms))
         writes.extend(self._due_writes)
+        self._batch.counts = self._counts
         for command, key, *rest in self._counts.writes():
-            writes.append((command, f"{self.prefix}{key}", *rest))
+            writes.append((command, f"{self.prefix}{key!s}", *rest))
         dirty = f"{self.prefix}dirty"
         if self._published:
             settled = [u for u in self._published if u not in self._batch.acted]

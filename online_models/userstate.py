@@ -9,9 +9,7 @@ from online_models import history, labels
 from online_models.history import UserRecord
 from online_models.identity import digest8, hash64
 from online_models.labels import Pending
-
-Write = tuple[str | bytes | int | float, ...]
-"""One Redis command as data; keys carry the prefix of their partition."""
+from online_models.store_writes import Write
 
 
 @dataclass(frozen=True, slots=True)

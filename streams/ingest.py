@@ -7,24 +7,29 @@ is learnt and published comes after it. A refused commit drops the partition's m
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import orjson
 from online_models.interning import Interner
-from online_models.store import Ownership, Store
 
-from online_models.errors import Fenced, PositionMoved
+from online_models.errors import Fenced, PositionMoved, StoreUnavailable
 from online_models.events import Exposure, Identify, Impression, UserEvent
 from online_models.history import UserRecord, decode
 from online_models.state import FoldPolicy, Outcome, PartitionFold, Timed
-from online_models.userstate import UserKeys, Write
+from online_models.store import Ownership, Store
+from online_models.store_writes import Write
+from online_models.userstate import UserKeys
 from streams import validation
 from streams.outputs import Message, Outputs, dead_letter
 from streams.partitioner import partition_of
 from streams.transport import Batch, Record
 from streams.validation import Rejected, Rules
+
+log = logging.getLogger(__name__)
 
 
 class Effects(Protocol):
@@ -92,7 +97,12 @@ class Ingest:
     async def position_for(self, partition: int) -> int | None:
         """Claim a partition on assignment; where to read on, None for its beginning."""
         own = await self.store.claim(partition)
-        prefix = self.store.prefix(partition)
+        await self._adopt(own)
+        return own.next
+
+    async def _adopt(self, own: Ownership) -> None:
+        """Take over what Redis holds of a partition, and forget what was held of it here."""
+        prefix = self.store.prefix(own.partition)
         due, watermark, dirty = await self.store.read(
             [
                 ("ZRANGE", f"{prefix}due", 0, -1, "WITHSCORES"),
@@ -100,12 +110,11 @@ class Ingest:
                 ("ZRANGE", f"{prefix}dirty", 0, -1, "WITHSCORES"),
             ]
         )
+        self.revoke(own.partition)
         fold = PartitionFold(prefix, self.policy)
         fold.restore(pairs(due), int(watermark or 0))
-        self.owned[partition] = Owned(own, fold)
-        owed = [(user.decode(), int(at)) for user, at in pairs(dirty)]
-        self.effects.adopted(partition, fold, owed)
-        return own.next
+        self.owned[own.partition] = Owned(own, fold)
+        self.effects.adopted(own.partition, fold, [(user.decode(), int(at)) for user, at in pairs(dirty)])
 
     def revoke(self, partition: int) -> None:
         """Forget a partition that another worker will own."""
@@ -125,11 +134,52 @@ class Ingest:
                 self.stats["position_gaps"] += 1
                 self._seek(batch.partition, held.own.next)
                 return
-            sorted_ = self.sort(batch)
-            self.stats.update(sorted_.stats)
-            appended = max((r.timestamp for r in batch.records), default=held.appended)
+            appended = max((r.timestamp for r in batch.records), default=0)
             held.appended = max(held.appended, appended)
-            await self._fold(batch.partition, held, sorted_, batch.next_position)
+            await self._safely(batch, held)
+
+    async def _safely(self, batch: Batch, held: Owned) -> None:
+        """Fold a batch; one that fails by itself is halved down to the record at fault, a dead letter."""
+        try:
+            await self._commit(batch.partition, held, self.sort(batch), batch.next_position)
+        except Fenced:
+            self.revoke(batch.partition)
+        except (StoreUnavailable, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            log.exception("%s-%d from %d: the fold failed", batch.topic, batch.partition, batch.from_position)
+            self.stats["folds_failed"] += 1
+            held = await self._reread(held)
+            if len(batch.records) > 1:
+                await self._halves(batch, held)
+            else:
+                await self._give_up(batch, held, error)
+
+    async def _halves(self, batch: Batch, held: Owned) -> None:
+        middle = len(batch.records) // 2
+        cut = batch.records[middle].offset
+        first = replace(batch, records=batch.records[:middle], next_position=cut)
+        second = replace(batch, records=batch.records[middle:], from_position=cut)
+        for half in (first, second):
+            held = self.owned.get(batch.partition, held)
+            if held.own.next is None or held.own.next == half.from_position or half is first:
+                await self._safely(half, held)
+
+    async def _give_up(self, batch: Batch, held: Owned, error: Exception) -> None:
+        """The one record at fault becomes a dead letter, and the position passes it."""
+        sorted_ = Sorted()
+        why = Rejected("poison", f"folding it fails: {type(error).__name__}: {error}")
+        for record in batch.records:
+            self._reject(sorted_, batch, record, why)
+        await self._commit(batch.partition, held, sorted_, batch.next_position)
+
+    async def _reread(self, held: Owned) -> Owned:
+        own = await self.store.reread(held.own)
+        lock = held.lock
+        await self._adopt(own)
+        again = self.owned[own.partition]
+        again.lock, again.appended = lock, held.appended
+        return again
 
     async def tick(self, partition: int, watermark: int) -> None:
         """Close windows when the log is quiet; the position does not move."""
@@ -141,7 +191,7 @@ class Ingest:
             return
         async with held.lock:
             if self.owned.get(partition) is held:
-                await self._fold(partition, held, Sorted(), held.own.next, watermark)
+                await self._commit(partition, held, Sorted(), held.own.next, watermark)
 
     def sort(self, batch: Batch) -> Sorted:
         """Validate a batch: events to fold, and what must go elsewhere first."""
@@ -166,7 +216,7 @@ class Ingest:
         out.stats["dead_letters"] += 1
         out.stats[f"dead_letters_{why.reason}"] += 1
 
-    async def _fold(
+    async def _commit(
         self, partition: int, held: Owned, batch: Sorted, next_position: int, watermark: int | None = None
     ) -> None:
         mark = held.fold.expected_watermark(batch.events)
@@ -176,21 +226,36 @@ class Ingest:
         merged = await self._merged(batch.events)
         outcome = held.fold.fold(batch.events, ints, mark, merged)
         before = batch.before + [
-            Message("deletion-receipts", str(r["user_id"]), _json(r)) for r in outcome.receipts
+            Message("deletion-receipts", str(r["user_id"]), orjson.dumps(r)) for r in outcome.receipts
         ]
         if before:
             await self.outputs.deliver(before)
         try:
             held.own = await self.store.commit(held.own, outcome.writes, next_position)
         except (Fenced, PositionMoved) as error:
-            self.stats["commits_refused"] += 1
-            self.revoke(partition)
-            if isinstance(error, PositionMoved):
-                self._seek(partition, await self.position_for(partition))
+            await self._refused(partition, held, error)
             return
+        self.stats.update(batch.stats)
         self.stats.update(outcome.stats)
         self.stats["commits"] += 1
-        self.effects.committed(partition, held.fold, outcome, held.appended)
+        self._after(partition, held, outcome)
+
+    async def _refused(self, partition: int, held: Owned, error: Exception) -> None:
+        self.stats["commits_refused"] += 1
+        log.warning("partition %d: commit refused: %s", partition, error)
+        if isinstance(error, Fenced):
+            self.revoke(partition)
+            return
+        again = await self._reread(held)
+        self._seek(partition, again.own.next)
+
+    def _after(self, partition: int, held: Owned, outcome: Outcome) -> None:
+        """Learn and publish; the batch is safe, so a fault here must not undo it."""
+        try:
+            self.effects.committed(partition, held.fold, outcome, held.appended)
+        except Exception:
+            self.stats["effects_failed"] += 1
+            log.exception("partition %d: learning from a committed batch failed", partition)
 
     # ------------------------------------------------------------------ what a fold needs
 
@@ -246,9 +311,3 @@ def as_map(answer: object) -> dict[bytes, bytes]:
         return answer
     rows = list(answer) if isinstance(answer, list | tuple) else []
     return {rows[k]: rows[k + 1] for k in range(0, len(rows), 2)}
-
-
-def _json(value: dict[str, object]) -> bytes:
-    import orjson
-
-    return orjson.dumps(value)

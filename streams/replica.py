@@ -1,0 +1,151 @@
+"""The learnt state of one process and how it keeps up with the others: snapshot, catalogue, deltas.
+
+A worker and an API replica hold the same thing; a worker also learns from its own partitions and says so. Each delta
+is applied once: what each worker has said is numbered, and a number already heard is passed over, so that a restart
+may read the topic again from any place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiokafka import ConsumerRecord
+
+from online_models import deltas
+from online_models.base import Arrays
+from online_models.catalog import Catalog
+from online_models.deltas import Delta, DeltaRefused
+from online_models.interning import Interner
+from online_models.learner import Learner
+from online_models.snapshot import Snapshot, SnapshotStore
+from online_models.store import Store
+from streams import validation
+from streams.validation import Rejected, Rules
+
+log = logging.getLogger(__name__)
+
+
+class Replica:
+    """Models, catalogue and names of one process.
+
+    Args:
+        worker: how this process signs its deltas; new at each start.
+    """
+
+    def __init__(
+        self, worker: str, learner: Learner, catalog: Catalog, interner: Interner, store: Store, rules: Rules
+    ) -> None:
+        self.worker = worker
+        self.learner, self.catalog, self.interner = learner, catalog, interner
+        self.stats: Counter[str] = Counter()
+        self.rejected: list[tuple[Rejected, ConsumerRecord]] = []
+        self._store, self._rules = store, rules
+        self._heard: dict[str, int] = {}
+        self._said = 0
+        self._learning = asyncio.Lock()
+
+    # ------------------------------------------------------------------ names and catalogue
+
+    async def learn_names(self) -> None:
+        """Fetch the names of items interned since last asked."""
+        known = len(self.interner)
+        names = await self._store.interned(known)
+        self.interner.add([(name, known + k) for k, name in enumerate(names)])
+
+    async def hear_catalog(self, records: Sequence[ConsumerRecord]) -> None:
+        """Take catalogue entries in; a null value retires the item its key names."""
+        entries = [(record, self._entry(record)) for record in records]
+        names = sorted({item_id for _, (item_id, _) in entries if self.interner.get(item_id) is None})
+        if names:
+            numbers = await self._store.intern(names)
+            self.interner.add(list(zip(names, numbers, strict=True)))
+        for record, (item_id, entry) in entries:
+            number = self.interner.get(item_id)
+            if number is not None and item_id:
+                self._take(number, entry, record.timestamp)
+
+    def _entry(self, record: ConsumerRecord) -> tuple[str, Any]:
+        key = (record.key or b"").decode("utf-8", "replace")
+        if record.value is None:
+            return key, None
+        entry = validation.item(record.value, self._rules)
+        if isinstance(entry, Rejected):
+            self.rejected.append((entry, record))
+            self.stats["catalog_rejected"] += 1
+            return "", entry
+        return entry.item_id, entry
+
+    def _take(self, number: int, entry: Any, ts: int) -> None:
+        if entry is None:
+            self.catalog.retire(number)
+            self.learner.model.retire(number)
+            self.stats["catalog_retired"] += 1
+            return
+        self.catalog.upsert(number, entry, ts)
+        self.learner.note_item(number, entry, entry.created_at or entry.ts or ts)
+        self.stats["catalog_items"] += 1
+
+    # ------------------------------------------------------------------ deltas
+
+    def say(self, spans: Mapping[int, tuple[int, int, int]]) -> Delta | None:
+        """What was learnt here since last asked, signed and numbered; None when that is nothing."""
+        interactions, impressions, gradients = self.learner.take()
+        if not (interactions or impressions or gradients):
+            return None
+        self._said += 1
+        self._heard[self.worker] = self._said
+        return Delta(self.worker, self._said, interactions, impressions, gradients, dict(spans))
+
+    async def hear_deltas(self, records: Sequence[ConsumerRecord]) -> None:
+        """Apply what other workers learnt, each delta once."""
+        for record in records:
+            try:
+                delta = deltas.decode(record.value or b"")
+            except DeltaRefused as error:
+                self.stats["deltas_refused"] += 1
+                log.warning("delta at %s-%d refused: %s", record.topic, record.offset, error)
+                continue
+            await self._hear(delta)
+
+    async def _hear(self, delta: Delta) -> None:
+        if delta.number <= self._heard.get(delta.worker, 0):
+            return
+        newest = max((x.item for x in delta.interactions), default=-1)
+        if newest >= len(self.interner):
+            await self.learn_names()
+        self._heard[delta.worker] = delta.number
+        try:
+            self.learner.hear(delta)
+            self.stats["deltas_heard"] += 1
+        except DeltaRefused as error:
+            self.stats["deltas_refused"] += 1
+            log.warning("delta %d of %s refused: %s", delta.number, delta.worker, error)
+        await asyncio.sleep(0)
+
+    # ------------------------------------------------------------------ snapshots
+
+    def save(self, store: SnapshotStore, created: int, positions: Mapping[int, int]) -> str:
+        """Write a snapshot; ``positions`` are those of the deltas topic."""
+        return store.save(
+            self.components(),
+            created=created,
+            positions={f"model-deltas-{p}": at for p, at in positions.items()},
+            schema=self.learner.schema,
+            notes={"heard": self._heard, "worker": self.worker},
+        )
+
+    def components(self) -> dict[str, Arrays]:
+        """All learnt state as arrays."""
+        return self.learner.components()
+
+    def restore(self, snapshot: Snapshot) -> dict[int, int]:
+        """Take a snapshot over; returns the positions of the deltas topic to hear on from."""
+        self.learner.load(snapshot.components)
+        heard = snapshot.manifest.notes.get("heard", {})
+        self._heard = {str(worker): int(number) for worker, number in heard.items()}
+        positions = snapshot.manifest.positions
+        return {int(name.rsplit("-", 1)[1]): at for name, at in positions.items() if name.startswith("model-deltas-")}
