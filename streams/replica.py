@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import ConsumerRecord
+from online_models.catalog import Catalog
+from online_models.interning import Interner
+from online_models.learner import Learner
 
 from online_models import deltas
 from online_models.base import Arrays
-from online_models.catalog import Catalog
 from online_models.deltas import Delta, DeltaRefused
-from online_models.interning import Interner
-from online_models.learner import Learner
 from online_models.snapshot import Snapshot, SnapshotStore
 from online_models.store import Store
 from streams import validation
@@ -148,4 +148,8 @@ class Replica:
         heard = snapshot.manifest.notes.get("heard", {})
         self._heard = {str(worker): int(number) for worker, number in heard.items()}
         positions = snapshot.manifest.positions
-        return {int(name.rsplit("-", 1)[1]): at for name, at in positions.items() if name.startswith("model-deltas-")}
+        return {
+            int(name.rsplit("-", 1)[1]): at
+            for name, at in positions.items()
+            if name.startswith("model-deltas-")
+        }

@@ -1,0 +1,98 @@
+"""What a worker shows Prometheus: counts the parts keep anyway, read at scrape time, and the freshness histogram."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Histogram, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+FRESHNESS_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+_COUNTERS = {
+    "events": ("freshet_events", "Events that passed the boundary"),
+    "duplicates": ("freshet_duplicates", "Events whose event_id the user's ring already held"),
+    "rerouted": ("freshet_rerouted", "Events read in a foreign partition and moved to their own"),
+    "commits": ("freshet_commits", "Micro-batches committed"),
+    "commits_refused": ("freshet_commits_refused", "Commits refused because the partition had moved on"),
+    "position_gaps": ("freshet_position_gaps", "Batches that did not begin where the state ends"),
+    "folds_failed": ("freshet_folds_failed", "Batches whose fold raised and were halved"),
+    "over_day_cap": ("freshet_over_day_cap", "Events that fed their user's history only (abuse cap)"),
+    "pending_overflow": ("freshet_pending_overflow", "Slates forgotten before their window closed"),
+    "actions_without_exposure": (
+        "freshet_actions_without_exposure",
+        "Actions on slates freshet did not serve",
+    ),
+    "impressions_without_exposure": (
+        "freshet_impressions_without_exposure",
+        "Impressions of slates freshet did not serve",
+    ),
+    "deltas_heard": ("freshet_deltas_heard", "Deltas of other workers applied"),
+    "deltas_refused": ("freshet_deltas_refused", "Deltas that could not be read or would do harm"),
+    "served": ("freshet_slates_published", "Fresh slates published after an action"),
+    "skipped": ("freshet_slates_skipped", "Fresh slates the CPU budget left out"),
+    "coalesced": ("freshet_slates_coalesced", "Actions whose slate a newer action of the user replaced"),
+}
+
+
+class Stats(Collector):
+    """Turns the parts' own counts into metric families when Prometheus asks.
+
+    Args:
+        sources: each gives a mapping of count to value.
+        gauges: name of a gauge to (help, value now).
+    """
+
+    def __init__(
+        self,
+        sources: Iterable[Callable[[], Mapping[str, int]]],
+        gauges: Mapping[str, tuple[str, Callable[[], float]]] | None = None,
+    ) -> None:
+        self._sources = list(sources)
+        self._gauges = dict(gauges or {})
+
+    def collect(self) -> Iterable[Metric]:
+        """All families, as of now."""
+        totals: dict[str, int] = {}
+        for source in self._sources:
+            for name, value in source().items():
+                totals[name] = totals.get(name, 0) + value
+        for name, (family, text) in _COUNTERS.items():
+            metric = CounterMetricFamily(family, text)
+            metric.add_metric([], totals.get(name, 0))
+            yield metric
+        yield _by(
+            "freshet_dead_letters",
+            "Records that could not be folded, by reason",
+            "reason",
+            totals,
+            "dead_letters_",
+        )
+        yield _by("freshet_labels", "Labelled slots, by kind", "kind", totals, "label_")
+        for name, (text, value) in self._gauges.items():
+            yield GaugeMetricFamily(name, text, value=value())
+
+
+def _by(family: str, text: str, label: str, totals: Mapping[str, int], prefix: str) -> CounterMetricFamily:
+    metric = CounterMetricFamily(family, text, labels=[label])
+    for name in sorted(totals):
+        if name.startswith(prefix):
+            metric.add_metric([name.removeprefix(prefix)], totals[name])
+    return metric
+
+
+def freshness(registry: CollectorRegistry) -> Histogram:
+    """From the moment a click reached the log to the moment its slate was produced, s."""
+    return Histogram(
+        "freshet_freshness_seconds",
+        "From a click reaching the log to its user's new slate being produced",
+        buckets=FRESHNESS_BUCKETS,
+        registry=registry,
+    )
+
+
+def expose(registry: CollectorRegistry, port: int, host: str) -> None:
+    """Serve the metrics over HTTP; port 0 serves none."""
+    if port:
+        start_http_server(port, addr=host, registry=registry)
