@@ -11,9 +11,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import hypothesis
 import pytest
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # `pytest` alone, unlike `python -m pytest`, leaves the project out
@@ -23,6 +26,10 @@ from streams.embedded import EmbeddedUnavailable, find_redis_server  # noqa: E40
 from tests.kafka.broker import KafkaBroker  # noqa: E402
 from tests.kafka.jars import KafkaUnavailable  # noqa: E402
 from tests.support.redis_server import RedisServer  # noqa: E402
+
+# Two cores run brokers and tests alike: an example that waits for a core is no failure.
+hypothesis.settings.register_profile("freshet", deadline=None)
+hypothesis.settings.load_profile("freshet")
 
 _MARK_OF_FIXTURE = {
     "kafka": "kafka",
@@ -87,11 +94,16 @@ def _start_redis(**options: object) -> RedisServer:
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
+def kafka(_namespaces: list[str]) -> Iterator[str]:
     """Bootstrap address of one real broker shared by the session (``FRESHET_TEST_KAFKA`` uses yours)."""
     given = os.environ.get("FRESHET_TEST_KAFKA")
     if given:
+        try:
+            ours = KafkaAdminClient(bootstrap_servers=given, bootstrap_timeout_ms=10_000)
+        except KafkaError as error:
+            _unavailable(f"FRESHET_TEST_KAFKA={given}: {error}", "FRESHET_REQUIRE_KAFKA")
         yield given
+        _remove_topics(ours, _namespaces)
         return
     broker = _start_broker()
     yield broker.bootstrap
@@ -144,10 +156,24 @@ def make_redis() -> Iterator[Callable[..., RedisServer]]:
         yield make
 
 
+@pytest.fixture(scope="session")
+def _namespaces() -> list[str]:
+    return []
+
+
 @pytest.fixture
-def namespace() -> str:
+def namespace(_namespaces: list[str]) -> str:
     """A deployment's name no other test has: its topics and keys touch nobody else's."""
-    return f"t{uuid.uuid4().hex[:10]}"
+    _namespaces.append(f"t{uuid.uuid4().hex[:10]}")
+    return _namespaces[-1]
+
+
+def _remove_topics(admin: Any, namespaces: list[str]) -> None:
+    """Leave somebody's broker as it was."""
+    left = [topic for topic in admin.list_topics() if topic.split(".")[0] in namespaces]
+    if left:
+        admin.delete_topics(left, raise_errors=False)
+    admin.close()
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 import redis
 from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from streams.children import Child, ChildFailed, free_port, port_is_taken
 from tests.kafka.broker import KafkaBroker
 from tests.support.redis_server import RedisServer
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def _topics(bootstrap: str) -> set[str]:
@@ -42,6 +45,15 @@ def test_a_broker_stopped_and_started_keeps_its_topics_and_its_port(
     assert namespace in _topics(before)
     broker.close()
     assert not broker.dir.exists()
+
+
+def test_a_paused_broker_answers_nothing_until_it_is_resumed(make_broker: Callable[..., KafkaBroker]) -> None:
+    broker = make_broker(heap_mb=256)
+    broker.pause()
+    with pytest.raises(KafkaError):
+        KafkaAdminClient(bootstrap_servers=broker.bootstrap, bootstrap_timeout_ms=1_000)
+    broker.resume()
+    assert _topics(broker.bootstrap) == set()
 
 
 def test_the_shared_broker_creates_no_topic_by_itself(kafka: str, namespace: str) -> None:
@@ -126,6 +138,47 @@ def test_no_child_outlives_us_whatever_ends_us(tmp_path: Path, number: signal.Si
         parent.send_signal(number)
         parent.wait(20)
     _wait_until_gone(child)
+
+
+_ASKS = """
+import pytest
+def test_kafka(kafka): pass
+def test_redis(redis_url): pass
+def test_data(data_dir): pass
+@pytest.mark.chaos
+def test_long(): pass
+"""
+
+
+def _run_on_a_bare_machine(folder: Path, *arguments: str, **environment: str) -> str:
+    (folder / "test_asks.py").write_text(_ASKS)
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n kafka\n redis\n data\n chaos\n")
+    nothing = {"PATH": str(folder), "PYTHONPATH": f"{ROOT}", "FRESHET_DATA": str(folder), "HOME": str(folder)}
+    words = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-rsfE", *arguments, "test_asks.py"]
+    done = subprocess.run(
+        words, cwd=folder, env=nothing | environment, capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr
+
+
+def test_without_java_or_data_a_test_is_skipped_with_what_to_install(tmp_path: Path) -> None:
+    told = _run_on_a_bare_machine(tmp_path)
+    assert "no Java:  sudo apt-get install openjdk-17-jre-headless" in told
+    assert "set FRESHET_DATA" in told
+    assert "1 passed, 2 skipped, 1 deselected" in told
+
+
+def test_where_they_are_required_it_fails_instead(tmp_path: Path) -> None:
+    told = _run_on_a_bare_machine(tmp_path, FRESHET_REQUIRE_KAFKA="1", FRESHET_REQUIRE_DATA="1")
+    assert "FRESHET_REQUIRE_KAFKA=1" in told
+    assert "FRESHET_REQUIRE_DATA=1" in told
+    assert "2 errors" in told
+
+
+def test_the_long_fault_injection_runs_when_it_is_asked_for(tmp_path: Path) -> None:
+    for asked in (["--chaos"], ["-m", "chaos"]):
+        told = _run_on_a_bare_machine(tmp_path, *asked)
+        assert "1 passed" in told or "2 passed" in told, told
 
 
 def _wait_until_gone(pid: int) -> None:

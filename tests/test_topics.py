@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,6 +27,7 @@ from streams.topics import (
     ensure,
     topic_name,
 )
+from tests.kafka.broker import KafkaBroker
 
 
 def _as_wanted(namespace: str, partitions: int, replication: int) -> dict[str, Found]:
@@ -151,3 +154,21 @@ def test_events_carry_the_brokers_time_whatever_a_producer_says(kafka: str, name
 def test_more_copies_than_brokers_is_refused_with_the_brokers_reason(kafka: str, namespace: str) -> None:
     with pytest.raises(BrokerUnavailable, match="InvalidReplicationFactor"):
         ensure(kafka, namespace, partitions=1, replication=9)
+
+
+def test_a_broker_that_asks_for_a_password_is_given_one_and_refuses_a_wrong_one(
+    make_broker: Callable[..., KafkaBroker], namespace: str
+) -> None:
+    broker = make_broker(heap_mb=256, users={"ann": "right"})
+    right: dict[str, Any] = {
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "PLAIN",
+        "sasl_plain_username": "ann",
+        "sasl_plain_password": "right",
+    }
+    assert ensure(broker.bootstrap_sasl, namespace, partitions=1, security=right) == []
+    assert len(describe(broker.bootstrap_sasl, namespace, security=right)) == len(CONTRACT)
+    with pytest.raises(BrokerUnavailable, match=broker.bootstrap_sasl):
+        describe(
+            broker.bootstrap_sasl, namespace, security={**right, "sasl_plain_password": "wrong"}, timeout_s=3
+        )

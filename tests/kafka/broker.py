@@ -36,16 +36,28 @@ class KafkaBroker:
     Args:
         heap_mb: the JVM's heap, at least 256.
         settings: broker properties added to, or in place of, the ones below.
+        users: passwords by user name; opens a second listener, `bootstrap_sasl`, that asks for them
+            (SASL_PLAINTEXT, mechanism PLAIN).
     """
 
-    def __init__(self, *, heap_mb: int = 512, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        heap_mb: int = 512,
+        settings: dict[str, str] | None = None,
+        users: dict[str, str] | None = None,
+    ) -> None:
         if heap_mb < 256:
             raise ValueError(f"heap_mb: at least 256, not {heap_mb}")
         java, jars = find_java(), fetch_jars()
         self.port = free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="freshet-kafka-")
         self._java = [java, f"-Xmx{heap_mb}m", *_JVM, "-cp", jars]
-        properties = _properties(self.port, free_port(), self.dir / "data") | (settings or {})
+        properties = _properties(self.port, free_port(), self.dir / "data")
+        self._sasl_port = free_port() if users else 0
+        if users:
+            _add_sasl(properties, self._sasl_port, users)
+        properties |= settings or {}
         self._config = self.dir / "server.properties"
         self._config.write_text("".join(f"{k}={v}\n" for k, v in sorted(properties.items())))
         self._child = Child([*self._java, "kafka.Kafka", str(self._config)], log=self.dir / "broker.log")
@@ -54,6 +66,13 @@ class KafkaBroker:
     def bootstrap(self) -> str:
         """``127.0.0.1:<port>``."""
         return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def bootstrap_sasl(self) -> str:
+        """The address that asks for a user and password; ValueError without ``users``."""
+        if not self._sasl_port:
+            raise ValueError("this broker was made without users")
+        return f"{LOOPBACK}:{self._sasl_port}"
 
     @property
     def dir(self) -> Path:
@@ -169,6 +188,16 @@ def _properties(port: int, controller_port: int, data: Path) -> dict[str, str]:
         "num.network.threads": "2",
         "num.io.threads": "4",
     }
+
+
+def _add_sasl(properties: dict[str, str], port: int, users: dict[str, str]) -> None:
+    properties["listeners"] += f",SASL://{LOOPBACK}:{port}"
+    properties["advertised.listeners"] += f",SASL://{LOOPBACK}:{port}"
+    properties["listener.security.protocol.map"] += ",SASL:SASL_PLAINTEXT"
+    known = " ".join(f'user_{name}="{password}"' for name, password in users.items())
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    properties["listener.name.sasl.sasl.enabled.mechanisms"] = "PLAIN"
+    properties["listener.name.sasl.plain.sasl.jaas.config"] = f"{module} required {known};"
 
 
 def main() -> None:
