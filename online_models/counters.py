@@ -112,7 +112,7 @@ class CounterBatch:
                 mine[key] = mine.get(key, 0) + value
 
     def writes(self) -> list[Write]:
-        """The increments as Redis commands, sorted; floats as text that reads back to the same double.
+        """The increments as Redis commands, sorted; the client writes floats so that they read back to the same double.
 
         Windows that are read no more are deleted by the batch that first writes two windows later.
         """
@@ -120,11 +120,11 @@ class CounterBatch:
         for (action, item), n in sorted(self.counts.items()):
             out.append(("HINCRBY", f"n:{action}", item, n))
         for (action, mark, item), value in sorted(self.decayed.items()):
-            out.append(("HINCRBYFLOAT", f"d:{action}:{mark}", item, repr(value)))
+            out.append(("HINCRBYFLOAT", f"d:{action}:{mark}", item, value))
         for (surface, action), n in sorted(self.surfaces.items()):
             out.append(("HINCRBY", f"s:{surface}", action, n))
         for (surface, mark, item), value in sorted(self.trend.items()):
-            out.append(("ZINCRBY", f"trend:{surface}:{mark}", repr(value), item))
+            out.append(("ZINCRBY", f"trend:{surface}:{mark}", value, item))
         return out + self._expired()
 
     def _expired(self) -> list[Write]:

@@ -49,7 +49,7 @@ def same(a, b):
 def test_a_click_and_an_impression_make_the_writes_one_expects():
     writes = batch_of([(3, "impression", 0, "home"), (3, "click", HALF_LIFE, "home")]).writes()
     assert ("HINCRBY", "n:click", 3, 1) in writes
-    assert ("ZINCRBY", "trend:home:0", "2.0", 3) in writes
+    assert ("ZINCRBY", "trend:home:0", 2.0, 3) in writes
 
 
 def test_disliked_items_do_not_trend():
