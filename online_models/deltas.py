@@ -17,14 +17,10 @@ import orjson
 from numpy.typing import NDArray
 
 from online_models.base import Arrays, Interaction
-from online_models.errors import FreshetError
+from online_models.errors import DeltaRefused
 
 _DTYPES = frozenset({"<f2", "<f4", "<f8", "<i4", "<i8", "<u4", "<u8", "|u1", "|i1", "|b1", "<i2", "<u2"})
 MAX_VALUES = 4_000_000
-
-
-class DeltaRefused(FreshetError):
-    """A delta cannot be read, or would do harm (not finite, out of bounds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +33,7 @@ class Delta:
     worker: str
     number: int
     interactions: tuple[Interaction, ...] = ()
-    impressions: tuple[tuple[int, int], ...] = ()  # item, event time
-    gradients: Mapping[str, Arrays] = field(default_factory=dict)  # per learner
+    learners: Mapping[str, Arrays] = field(default_factory=dict)  # counters and gradient sums, by learner
     spans: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
 
 
@@ -89,8 +84,7 @@ def encode(delta: Delta) -> bytes:
             "worker": delta.worker,
             "number": delta.number,
             "interactions": pack(_columns(delta.interactions)),
-            "impressions": pack({"pairs": np.array(delta.impressions, dtype="<i8").reshape(-1, 2)}),
-            "gradients": {name: pack(arrays) for name, arrays in delta.gradients.items()},
+            "learners": {name: pack(arrays) for name, arrays in delta.learners.items()},
             "spans": {str(p): list(span) for p, span in delta.spans.items()},
         }
     )
@@ -106,13 +100,11 @@ def decode(raw: bytes) -> Delta:
         plain = orjson.loads(raw)
         if plain["v"] != 1:
             raise DeltaRefused(f"v: {plain['v']!r} is not read here, 1 is")
-        pairs = unpack(plain["impressions"])["pairs"]
         return Delta(
             worker=str(plain["worker"]),
             number=int(plain["number"]),
             interactions=tuple(_rows(unpack(plain["interactions"]))),
-            impressions=tuple((int(item), int(ts)) for item, ts in pairs.tolist()),
-            gradients={name: unpack(arrays) for name, arrays in plain["gradients"].items()},
+            learners={name: unpack(arrays) for name, arrays in plain["learners"].items()},
             spans={int(p): (int(a), int(b), int(c)) for p, (a, b, c) in plain["spans"].items()},
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -27,9 +27,24 @@ class PositionMoved(FreshetError):
     """The stored position is not the one this worker read: seek to the stored one and read again."""
 
 
+class CommitInvalid(FreshetError):
+    """A write that must not reach Redis, found before the first one was made; ``index`` says which.
+
+    The caller bisects to the event that caused it, dead-letters that one and commits the rest.
+    """
+
+    def __init__(self, text: str, index: int) -> None:
+        super().__init__(text)
+        self.index = index
+
+
 class SnapshotCorrupt(FreshetError):
     """A snapshot's checksum or schema does not hold; the one before is to be tried."""
 
 
 class NotReady(FreshetError):
     """Models or catalogue are not loaded yet; the caller may ask again in a moment."""
+
+
+class DeltaRefused(FreshetError):
+    """What another worker says cannot be read, or would do harm (not finite, out of bounds)."""

@@ -74,7 +74,6 @@ class Outcome:
     writes: list[Write] = field(default_factory=list)
     interactions: list[Interaction] = field(default_factory=list)
     labelled: list[Labelled] = field(default_factory=list)
-    impressions: list[tuple[int, int]] = field(default_factory=list)  # item, event time
     acted: dict[str, tuple[int, str]] = field(default_factory=dict)  # user -> time and id of the last action
     receipts: list[dict[str, object]] = field(default_factory=list)
     exposures: list[Exposure] = field(default_factory=list)
@@ -201,7 +200,6 @@ class PartitionFold:
             self._decayed(record, event.ts, impressions=1.0)
             if shared:
                 self._counts.impression(item, event.ts, event.surface)
-                self._batch.impressions.append((item, event.ts))
             if event.surface in self.policy.fatigue_surfaces:
                 record.impressed[item] = record.impressed.get(item, 0) + 1
                 state.impressed_changed.add(item)

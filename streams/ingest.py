@@ -16,16 +16,17 @@ from typing import Protocol
 import orjson
 from online_models.interning import Interner
 
-from online_models.errors import Fenced, PositionMoved, StoreUnavailable
+from online_models.errors import StoreUnavailable
 from online_models.events import Exposure, Identify, Impression, UserEvent
 from online_models.history import UserRecord, decode
 from online_models.state import FoldPolicy, Outcome, PartitionFold, Timed
-from online_models.store import Ownership, Store
+from online_models.store import Store
 from online_models.store_writes import Write
 from online_models.userstate import UserKeys
 from streams import validation
 from streams.outputs import Message, Outputs, dead_letter
 from streams.partitioner import partition_of
+from streams.positions import Held, Positions
 from streams.transport import Batch, Record
 from streams.validation import Rejected, Rules
 
@@ -35,8 +36,8 @@ log = logging.getLogger(__name__)
 class Effects(Protocol):
     """What follows a commit: learning and publishing. Called on the loop, must not block for long."""
 
-    def committed(self, partition: int, fold: PartitionFold, outcome: Outcome, appended: int) -> None:
-        """A micro-batch is safe; ``appended`` is when its newest record reached the log, ms."""
+    def committed(self, held: Held, outcome: Outcome) -> None:
+        """A micro-batch is safe."""
 
     def adopted(self, partition: int, fold: PartitionFold, owed: Sequence[tuple[str, int]]) -> None:
         """A partition was taken over, with users that are still owed a slate."""
@@ -46,13 +47,14 @@ class Effects(Protocol):
 
 
 @dataclass(slots=True)
-class Owned:
-    """A partition this worker owns."""
+class Partition:
+    """What this worker holds of a partition it owns; it dies with the hold."""
 
-    own: Ownership
     fold: PartitionFold
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    appended: int = 0
+    appended: int = 0  # when the newest record folded reached the log, ms
+    log_end: int = 0
+    last_batch_s: float = 0.0  # monotonic
 
 
 @dataclass(slots=True)
@@ -65,11 +67,12 @@ class Sorted:
 
 
 class Ingest:
-    """Owns the partitions assigned to this worker and folds what comes in.
+    """Folds what comes in of the partitions this worker owns.
 
     Args:
-        topic: the full name of the events topic.
-        partitions: how many it has.
+        positions: which partitions are owned, and how to commit under a hold.
+        partitions: how many the events topic has.
+        clock: monotonic, s.
     """
 
     def __init__(
@@ -81,28 +84,30 @@ class Ingest:
         policy: FoldPolicy,
         rules: Rules,
         *,
-        topic: str,
         partitions: int,
-        seek: Callable[[int, int | None], None],
+        clock: Callable[[], float],
     ) -> None:
         self.store, self.outputs, self.interner, self.effects = store, outputs, interner, effects
         self.policy, self.rules = policy, rules
-        self.topic, self.partitions = topic, partitions
-        self._seek = seek
-        self.owned: dict[int, Owned] = {}
+        self.partitions = partitions
+        self.positions: Positions  # set by the wiring: the two know each other
         self.stats: Counter[str] = Counter()
+        self._clock = clock
 
-    # ------------------------------------------------------------------ assignment
+    # ------------------------------------------------------------------ holds
 
-    async def position_for(self, partition: int) -> int | None:
-        """Claim a partition on assignment; where to read on, None for its beginning."""
-        own = await self.store.claim(partition)
-        await self._adopt(own)
-        return own.next
+    async def claimed(self, held: Held) -> None:
+        """A partition was assigned: take over what Redis holds of it."""
+        owed = await self._read_partition(held)
+        self.effects.adopted(held.partition, held.state.fold, owed)
 
-    async def _adopt(self, own: Ownership) -> None:
-        """Take over what Redis holds of a partition, and forget what was held of it here."""
-        prefix = self.store.prefix(own.partition)
+    def dropped(self, held: Held) -> None:
+        """A hold has ended."""
+        self.effects.dropped(held.partition)
+
+    async def _read_partition(self, held: Held) -> list[tuple[str, int]]:
+        """Begin anew from what is stored; returns who is owed a slate."""
+        prefix = self.store.prefix(held.partition)
         due, watermark, dirty = await self.store.read(
             [
                 ("ZRANGE", f"{prefix}due", 0, -1, "WITHSCORES"),
@@ -110,88 +115,66 @@ class Ingest:
                 ("ZRANGE", f"{prefix}dirty", 0, -1, "WITHSCORES"),
             ]
         )
-        self.revoke(own.partition)
         fold = PartitionFold(prefix, self.policy)
         fold.restore(pairs(due), int(watermark or 0))
-        self.owned[own.partition] = Owned(own, fold)
-        self.effects.adopted(own.partition, fold, [(user.decode(), int(at)) for user, at in pairs(dirty)])
-
-    def revoke(self, partition: int) -> None:
-        """Forget a partition that another worker will own."""
-        if self.owned.pop(partition, None) is not None:
-            self.effects.dropped(partition)
+        if held.state is None:
+            held.state = Partition(fold)
+        held.state.fold = fold
+        return [(user.decode(), int(at)) for user, at in pairs(dirty)]
 
     # ------------------------------------------------------------------ one batch
 
     async def batch(self, batch: Batch) -> None:
-        """Fold one fetch of one partition; returns when it is committed or given up for a seek."""
-        held = self.owned.get(batch.partition)
+        """Fold one fetch of one partition; returns when it is committed or given up."""
+        held = self.positions.admit(batch)
         if held is None:
-            self.stats["batches_not_owned"] += 1
             return
-        async with held.lock:
-            if held.own.next is not None and batch.from_position != held.own.next:
-                self.stats["position_gaps"] += 1
-                self._seek(batch.partition, held.own.next)
-                return
-            appended = max((r.timestamp for r in batch.records), default=0)
-            held.appended = max(held.appended, appended)
+        part: Partition = held.state
+        async with part.lock:
+            part.appended = max((r.timestamp for r in batch.records), default=part.appended)
+            part.log_end, part.last_batch_s = batch.log_end, self._clock()
             await self._safely(batch, held)
 
-    async def _safely(self, batch: Batch, held: Owned) -> None:
-        """Fold a batch; one that fails by itself is halved down to the record at fault, a dead letter."""
+    async def tick(self, held: Held, watermark: int) -> None:
+        """Close windows and settle debts while the log is quiet; the position does not move."""
+        part: Partition = held.state
+        due = part.fold.next_due
+        if held.own.next is None or not (part.fold.has_debts or (due is not None and due <= watermark)):
+            return
+        async with part.lock:
+            await self._commit(held, Sorted(), held.own.next, watermark)
+
+    async def _safely(self, batch: Batch, held: Held) -> bool:
+        """Fold a batch; one that fails by itself is halved down to the record at fault, a dead letter.
+
+        False when the hold is gone.
+        """
         try:
-            await self._commit(batch.partition, held, self.sort(batch), batch.next_position)
-        except Fenced:
-            self.revoke(batch.partition)
-        except (StoreUnavailable, asyncio.CancelledError):
+            return await self._commit(held, self.sort(batch), batch.next_position)
+        except StoreUnavailable:
             raise
         except Exception as error:
             log.exception("%s-%d from %d: the fold failed", batch.topic, batch.partition, batch.from_position)
             self.stats["folds_failed"] += 1
-            held = await self._reread(held)
+            await self._read_partition(held)
             if len(batch.records) > 1:
-                await self._halves(batch, held)
-            else:
-                await self._give_up(batch, held, error)
+                return await self._halves(batch, held)
+            return await self._give_up(batch, held, error)
 
-    async def _halves(self, batch: Batch, held: Owned) -> None:
+    async def _halves(self, batch: Batch, held: Held) -> bool:
         middle = len(batch.records) // 2
         cut = batch.records[middle].offset
         first = replace(batch, records=batch.records[:middle], next_position=cut)
         second = replace(batch, records=batch.records[middle:], from_position=cut)
-        for half in (first, second):
-            held = self.owned.get(batch.partition, held)
-            if held.own.next is None or held.own.next == half.from_position or half is first:
-                await self._safely(half, held)
+        return await self._safely(first, held) and await self._safely(second, held)
 
-    async def _give_up(self, batch: Batch, held: Owned, error: Exception) -> None:
+    async def _give_up(self, batch: Batch, held: Held, error: Exception) -> bool:
         """The one record at fault becomes a dead letter, and the position passes it."""
-        sorted_ = Sorted()
+        out = Sorted()
         why = Rejected("poison", f"folding it fails: {type(error).__name__}: {error}")
         for record in batch.records:
-            self._reject(sorted_, batch, record, why)
-        await self._commit(batch.partition, held, sorted_, batch.next_position)
-
-    async def _reread(self, held: Owned) -> Owned:
-        own = await self.store.reread(held.own)
-        lock = held.lock
-        await self._adopt(own)
-        again = self.owned[own.partition]
-        again.lock, again.appended = lock, held.appended
-        return again
-
-    async def tick(self, partition: int, watermark: int) -> None:
-        """Close windows when the log is quiet; the position does not move."""
-        held = self.owned.get(partition)
-        if held is None or held.own.next is None:
-            return
-        due = held.fold.next_due
-        if not held.fold.has_debts and (due is None or due > watermark):
-            return
-        async with held.lock:
-            if self.owned.get(partition) is held:
-                await self._commit(partition, held, Sorted(), held.own.next, watermark)
+            self._reject(out, batch, record, why)
+        return await self._commit(held, out, batch.next_position)
 
     def sort(self, batch: Batch) -> Sorted:
         """Validate a batch: events to fold, and what must go elsewhere first."""
@@ -216,46 +199,34 @@ class Ingest:
         out.stats["dead_letters"] += 1
         out.stats[f"dead_letters_{why.reason}"] += 1
 
-    async def _commit(
-        self, partition: int, held: Owned, batch: Sorted, next_position: int, watermark: int | None = None
-    ) -> None:
-        mark = held.fold.expected_watermark(batch.events)
-        mark = max(mark, watermark or 0)
-        await self._load(held.fold, batch.events, mark)
+    async def _commit(self, held: Held, batch: Sorted, next_position: int, watermark: int = 0) -> bool:
+        """Fold, produce what must come first, commit; False when the commit was refused."""
+        fold: PartitionFold = held.state.fold
+        mark = max(fold.expected_watermark(batch.events), watermark)
+        await self._load(fold, batch.events, mark)
         ints = await self.intern(batch.events)
-        merged = await self._merged(batch.events)
-        outcome = held.fold.fold(batch.events, ints, mark, merged)
-        before = batch.before + [
+        outcome = fold.fold(batch.events, ints, mark, await self._merged(batch.events))
+        receipts = [
             Message("deletion-receipts", str(r["user_id"]), orjson.dumps(r)) for r in outcome.receipts
         ]
-        if before:
-            await self.outputs.deliver(before)
-        try:
-            held.own = await self.store.commit(held.own, outcome.writes, next_position)
-        except (Fenced, PositionMoved) as error:
-            await self._refused(partition, held, error)
-            return
+        if batch.before or receipts:
+            await self.outputs.deliver(batch.before + receipts)
+        if not await self.positions.commit(held, outcome.writes, next_position):
+            self.stats["commits_refused"] += 1
+            return False
         self.stats.update(batch.stats)
         self.stats.update(outcome.stats)
         self.stats["commits"] += 1
-        self._after(partition, held, outcome)
+        self._after(held, outcome)
+        return True
 
-    async def _refused(self, partition: int, held: Owned, error: Exception) -> None:
-        self.stats["commits_refused"] += 1
-        log.warning("partition %d: commit refused: %s", partition, error)
-        if isinstance(error, Fenced):
-            self.revoke(partition)
-            return
-        again = await self._reread(held)
-        self._seek(partition, again.own.next)
-
-    def _after(self, partition: int, held: Owned, outcome: Outcome) -> None:
+    def _after(self, held: Held, outcome: Outcome) -> None:
         """Learn and publish; the batch is safe, so a fault here must not undo it."""
         try:
-            self.effects.committed(partition, held.fold, outcome, held.appended)
+            self.effects.committed(held, outcome)
         except Exception:
             self.stats["effects_failed"] += 1
-            log.exception("partition %d: learning from a committed batch failed", partition)
+            log.exception("partition %d: learning from a committed batch failed", held.partition)
 
     # ------------------------------------------------------------------ what a fold needs
 

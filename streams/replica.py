@@ -20,7 +20,8 @@ from online_models.learner import Learner
 
 from online_models import deltas
 from online_models.base import Arrays
-from online_models.deltas import Delta, DeltaRefused
+from online_models.deltas import Delta
+from online_models.errors import DeltaRefused
 from online_models.snapshot import Snapshot, SnapshotStore
 from online_models.store import Store
 from streams import validation
@@ -52,9 +53,9 @@ class Replica:
 
     async def learn_names(self) -> None:
         """Fetch the names of items interned since last asked."""
+        names = await self._store.interned()
         known = len(self.interner)
-        names = await self._store.interned(known)
-        self.interner.add([(name, known + k) for k, name in enumerate(names)])
+        self.interner.add([(name, known + k) for k, name in enumerate(names[known:])])
 
     async def hear_catalog(self, records: Sequence[ConsumerRecord]) -> None:
         """Take catalogue entries in; a null value retires the item its key names."""
@@ -93,12 +94,12 @@ class Replica:
 
     def say(self, spans: Mapping[int, tuple[int, int, int]]) -> Delta | None:
         """What was learnt here since last asked, signed and numbered; None when that is nothing."""
-        interactions, impressions, gradients = self.learner.take()
-        if not (interactions or impressions or gradients):
+        interactions, learners = self.learner.take()
+        if not (interactions or learners):
             return None
         self._said += 1
         self._heard[self.worker] = self._said
-        return Delta(self.worker, self._said, interactions, impressions, gradients, dict(spans))
+        return Delta(self.worker, self._said, interactions, learners, dict(spans))
 
     async def hear_deltas(self, records: Sequence[ConsumerRecord]) -> None:
         """Apply what other workers learnt, each delta once."""
