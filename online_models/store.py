@@ -1,0 +1,337 @@
+"""Redis: state and the place in the log, committed together; the one file that talks to it.
+
+A worker that owns a partition holds an `Ownership`: what it last read or wrote of the partition's epoch, sequence,
+position and commit token. `Store.commit` sends the writes of a micro-batch and the next position as ONE Lua script,
+which compares all four first and otherwise writes nothing. So a worker that was stalled while another took over can
+not add a thing, and after a cut connection the token says whether the commit was made.
+
+    store = Store("redis://127.0.0.1:6379/0", "shop")
+    await store.check(partitions=32)
+    own = await store.claim(3)                          # once per assignment; own.next is where to read on
+    own = await store.commit(own, [("HINCRBY", store.prefix(3) + "item:7", "clicks", 1)], next_position=42)
+
+Keys of partition ``p`` begin with ``<namespace>:{p}:``; the braces keep them on one node of a Redis Cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from redis import asyncio as aioredis
+from redis import exceptions as errors
+
+from online_models.errors import CommitInvalid, Fenced, PositionMoved, StoreRefused, StoreUnavailable
+from online_models.store_writes import Arg, Write, chunks, lay_out
+
+__all__ = ["Arg", "Ownership", "Store", "Write", "key"]
+
+_T = TypeVar("_T")
+_HERE = Path(__file__).parent
+_DONE, _REFUSED, _WRONG_TYPE = 1, 0, 2
+# The connection was cut or time ran out: the command may have been done, or may yet be.
+_UNKNOWN = (errors.ConnectionError, errors.TimeoutError, OSError)
+# Redis answered that it will not do it now; nothing was done.
+_NOT_NOW = (
+    errors.BusyLoadingError,
+    errors.ReadOnlyError,
+    errors.OutOfMemoryError,
+    errors.ClusterDownError,
+    errors.MasterDownError,
+    errors.TryAgainError,
+)
+_NOT_NOW_TEXTS = ("NOREPLICAS", "MISCONF", "BUSY ", "OOM ")
+
+
+def key(namespace: str, partition: int, *parts: object) -> str:
+    """The Redis key of something of one partition.
+
+    >>> key("shop", 3, "item", 7)
+    'shop:{3}:item:7'
+    """
+    return ":".join([namespace, f"{{{partition}}}", *map(str, parts)])
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """One worker's hold on one partition, as of its last claim or commit."""
+
+    partition: int
+    epoch: int  # grows by one with each claim
+    seq: int  # grows by one with each commit
+    next: int | None  # position of the first record not yet folded in; None before the first commit
+    token: str  # names the claim or commit that came last
+
+
+class Store:
+    """The state of one deployment in Redis.
+
+    Args:
+        url: ``redis://host:port/db`` (``rediss://`` for TLS).
+        namespace: prefix of every key.
+        timeout_s: how long one command may take before its outcome is unknown.
+        patience_s: how long an operation is tried before `StoreUnavailable`; None waits as long as it takes.
+        on_wait: called with (operation, seconds waited so far, the error) before each new try.
+        connections: most connections at once.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        namespace: str,
+        *,
+        timeout_s: float = 5.0,
+        patience_s: float | None = 60.0,
+        backoff_s: tuple[float, float] = (0.02, 1.0),
+        on_wait: Callable[[str, float, Exception], None] | None = None,
+        connections: int = 16,
+    ) -> None:
+        if not namespace or ":" in namespace or "{" in namespace:
+            raise ValueError(f"namespace: not empty, without ':' and '{{', not {namespace!r}")
+        if timeout_s <= 0 or connections < 1:
+            raise ValueError("timeout_s: above 0; connections: at least 1")
+        self.namespace = namespace
+        self.patience_s = patience_s
+        self._backoff_s = backoff_s
+        self._on_wait = on_wait
+        # protocol=2: two open faults with 3 (redis-py #4283, #4260). No retries in the client: it could add twice.
+        pool = aioredis.BlockingConnectionPool.from_url(
+            url,
+            protocol=2,
+            retry=None,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            max_connections=connections,
+            timeout=timeout_s,
+        )
+        self._redis = aioredis.Redis(connection_pool=pool)
+        self._commit = self._redis.register_script((_HERE / "commit.lua").read_text())
+        self._claim = self._redis.register_script((_HERE / "store_claim.lua").read_text())
+        self._intern = self._redis.register_script((_HERE / "store_intern.lua").read_text())
+
+    def prefix(self, partition: int) -> str:
+        """What the keys of a partition begin with, colon included."""
+        return f"{self.namespace}:{{{partition}}}:"
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._redis.aclose(close_connection_pool=True)
+
+    # ------------------------------------------------------------------ ownership
+
+    async def claim(self, partition: int) -> Ownership:
+        """Take a partition over: whoever held it before can commit no more. Once per assignment."""
+        token = uuid.uuid4().hex
+
+        async def attempt() -> Ownership:
+            while True:
+                found = await self._held(partition)
+                answer: Any = await self._claim(keys=self._guard(partition), args=[found.token, token])
+                if answer is not None:
+                    epoch, seq, next_ = answer
+                    return Ownership(partition, int(epoch), int(seq), _position(next_ or None), token)
+
+        return await self._patiently("claim", attempt)
+
+    async def reread(self, own: Ownership) -> Ownership:
+        """What is stored now, for an owner that was told `PositionMoved`; does not claim.
+
+        Raises:
+            Fenced: another worker has claimed the partition since.
+        """
+
+        async def attempt() -> Ownership:
+            found = await self._held(own.partition)
+            if found.epoch != own.epoch:
+                raise Fenced(f"partition {own.partition}: epoch {found.epoch}, ours was {own.epoch}")
+            return found
+
+        return await self._patiently("reread", attempt)
+
+    async def commit(
+        self,
+        own: Ownership,
+        writes: Sequence[Write],
+        next_position: int | None,
+        *,
+        patience_s: float | None = None,
+    ) -> Ownership:
+        """Make all writes and move the position, once, or nothing at all.
+
+        Args:
+            own: what the last claim or commit of this partition gave.
+            writes: commands as tuples; every key begins with ``prefix(own.partition)``.
+            next_position: position of the first record that is not in these writes.
+            patience_s: in place of the store's.
+
+        Raises:
+            Fenced: another worker owns the partition; drop all memory of it and do not claim again by yourself.
+            PositionMoved: position or sequence is not what this worker read; drop, `reread`, seek.
+            CommitInvalid: one of the writes could fail; nothing was written.
+            StoreUnavailable: patience ran out; whether the commit was made shows in `reread`.
+        """
+        if next_position is not None and (next_position < 0 or (own.next or 0) > next_position):
+            raise ValueError(f"next_position: at least {own.next or 0}, not {next_position}")
+        mine = replace(own, seq=own.seq + 1, next=next_position, token=uuid.uuid4().hex)
+        flat, sources = lay_out(writes, self.prefix(own.partition))
+        nexts = ["" if n is None else n for n in (own.next, next_position)]
+        args = [own.epoch, own.seq, nexts[0], own.token, mine.seq, nexts[1], mine.token, *flat]
+        in_doubt = False
+
+        async def attempt() -> Ownership:
+            nonlocal in_doubt
+            if in_doubt and (await self._held(own.partition)).token == mine.token:
+                return mine
+            try:
+                answer: Any = await self._commit(keys=self._guard(own.partition), args=args)
+            except _UNKNOWN:
+                in_doubt = True  # it may have been made, or may be made yet
+                raise
+            return _outcome(answer, own, mine, sources)
+
+        return await self._patiently("commit", attempt, patience_s)
+
+    async def _held(self, partition: int) -> Ownership:
+        held: list[Any] = await self._redis.mget(self._guard(partition))
+        epoch, seq, next_, token = held
+        return Ownership(partition, int(epoch or 0), int(seq or 0), _position(next_), (token or b"").decode())
+
+    def _guard(self, partition: int) -> list[str]:
+        return [f"{self.prefix(partition)}{part}" for part in ("epoch", "seq", "next", "commit")]
+
+    # ------------------------------------------------------------------ reads
+
+    async def read(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+        """The answers to several reads in one round trip: ``[("GET", key), ("HGETALL", key), ...]``.
+
+        Answers are bytes, lists, sets and dicts of them, as redis-py gives them; None where there is nothing.
+        """
+        if not commands:
+            return []
+
+        async def attempt() -> list[Any]:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for command in commands:
+                    pipe.execute_command(*command)
+                return list(await pipe.execute())
+
+        return await self._patiently("read", attempt)
+
+    # ------------------------------------------------------------------ start
+
+    async def check(self, partitions: int | None = None) -> None:
+        """Refuse a Redis that may evict, and a partition count other than the namespace's.
+
+        Raises:
+            StoreRefused: with what is wrong and how to mend it.
+        """
+
+        async def attempt() -> None:
+            memory: Any = await self._redis.info("memory")
+            policy = memory.get("maxmemory_policy", "noeviction")
+            if policy != "noeviction":
+                raise StoreRefused(
+                    f"Redis may evict state (maxmemory-policy {policy}):  "
+                    "redis-cli config set maxmemory-policy noeviction"
+                )
+            if partitions is not None:
+                await self._check_partitions(partitions)
+
+        await self._patiently("check", attempt)
+
+    async def _check_partitions(self, partitions: int) -> None:
+        name = f"{self.namespace}:partitions"
+        await self._redis.set(name, partitions, nx=True)
+        stored = int(await self._redis.get(name) or 0)
+        if stored != partitions:
+            raise StoreRefused(
+                f"namespace {self.namespace!r} was built with {stored} partitions and the topic has {partitions}: "
+                "users would change owners. Rebuild the state from the log:  freshet rebuild"
+            )
+
+    # ------------------------------------------------------------------ interning
+
+    async def intern(self, ids: Sequence[str]) -> list[int]:
+        """Dense integers for item ids, in their order: known ones keep theirs, new ones get the next. Idempotent."""
+        numbers: list[int] = []
+        for part in chunks(ids, 2_000):
+
+            async def attempt(part: Sequence[str] = part) -> list[int]:
+                return list(await self._intern(keys=[f"{self.namespace}:items"], args=list(part)))
+
+            numbers.extend(await self._patiently("intern", attempt))
+        return numbers
+
+    async def interned(self) -> list[str]:
+        """All interned ids; the place in the list is the integer."""
+
+        async def attempt() -> list[str]:
+            numbers: dict[int, str] = {}
+            async for name, number in self._redis.hscan_iter(f"{self.namespace}:items", count=2_000):
+                numbers[int(number)] = name.decode()
+            # what was added while we read may be there in part: the unbroken beginning is right
+            return [numbers[k] for k in range(len(numbers)) if k in numbers][: _unbroken(numbers)]
+
+        return await self._patiently("interned", attempt)
+
+    # ------------------------------------------------------------------ waiting
+
+    async def _patiently(
+        self, name: str, attempt: Callable[[], Awaitable[_T]], patience_s: float | None = None
+    ) -> _T:
+        """Try until Redis answers; StoreUnavailable when patience runs out."""
+        patience = self.patience_s if patience_s is None else patience_s
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        pause, longest = self._backoff_s
+        while True:
+            try:
+                return await attempt()
+            except (*_UNKNOWN, errors.ResponseError) as error:
+                if not _may_pass(error):
+                    raise
+                waited = loop.time() - began
+                if patience is not None and waited + pause > patience:
+                    raise StoreUnavailable(f"Redis: {name} gave up after {waited:.1f} s: {error}") from error
+                if self._on_wait is not None:
+                    self._on_wait(name, waited, error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, _NOT_NOW) or not isinstance(error, errors.ResponseError):
+        return not isinstance(error, errors.AuthenticationError)
+    return str(error).startswith(_NOT_NOW_TEXTS)
+
+
+def _outcome(answer: Any, own: Ownership, mine: Ownership, sources: list[int]) -> Ownership:
+    """What the script's answer means."""
+    if answer == _DONE:
+        return mine
+    if answer[0] == _WRONG_TYPE:
+        index = sources[answer[1] - 1]
+        raise CommitInvalid(f"write {index}: its key holds another type", index)
+    epoch, seq, next_, token = (part.decode() for part in answer[1:])
+    if token == mine.token:
+        return mine  # an earlier try of this very commit reached Redis after all
+    if int(epoch) != own.epoch:
+        raise Fenced(f"partition {own.partition}: epoch {epoch}, ours was {own.epoch}")
+    raise PositionMoved(
+        f"partition {own.partition}: stored seq {seq}, next {next_ or None}; ours {own.seq}, {own.next}"
+    )
+
+
+def _position(stored: bytes | None) -> int | None:
+    return None if stored is None else int(stored)
+
+
+def _unbroken(numbers: dict[int, str]) -> int:
+    return next((k for k in range(len(numbers)) if k not in numbers), len(numbers))

@@ -1,0 +1,239 @@
+"""The consumer's thread: it heartbeats by itself, and gives what aiokafka has fetched, partition by partition.
+
+Reads aiokafka 0.14's fetched records directly (``Fetcher._records``): its public ``getmany`` neither says which
+positions a piece of the log covers nor bounds each partition by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, TypeVar, cast
+
+import aiokafka
+from aiokafka.consumer.fetcher import FetchError
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, credentials_to_aiokafka_auth, server_list
+from faust.types import TP
+
+from streams.transport_batch import Options, Record
+
+_T = TypeVar("_T")
+_CHUNK = 64
+_STALE_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was fetched of one partition, or why nothing can be."""
+
+    tp: TP
+    from_position: int
+    next_position: int
+    records: tuple[Record, ...]
+    log_end: int
+    error: Exception | None = None
+
+
+class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Runs aiokafka in a thread of its own."""
+
+    options: Options = Options()
+    _waiter: asyncio.Future[None] | None = None
+    _woken = False
+
+    # ------------------------------------------------------------------ called on the application's loop
+
+    async def take(self, generation: int, wanted: Mapping[TP, int], timeout_s: float) -> list[Taken]:
+        """What there is of the ``wanted`` partitions, each with the position it must begin at; seeks where it must.
+
+        Returns at once when there is something, after ``timeout_s`` or `wake` when there is nothing, and with nothing
+        when the assignment is no longer that of ``generation``.
+        """
+        return await self._inside(self._take(generation, wanted, timeout_s))
+
+    def wake(self) -> None:
+        """End a waiting `take`: what is wanted has changed."""
+        self._woken = True
+        self.thread_loop.call_soon_threadsafe(self._end_wait)
+
+    async def beginning(self, tp: TP) -> int:
+        """Kafka's committed position of a partition, or the beginning of its log."""
+        return await self._inside(self._beginning(tp))
+
+    async def ends(self, tp: TP) -> tuple[int, int]:
+        """The first position of a partition's log, and the one after its last record."""
+        return await self._inside(self._ends(tp))
+
+    async def rejoin(self) -> None:
+        """Ask the group for a new assignment."""
+
+        async def ask() -> None:
+            self._ensure_consumer()._coordinator.request_rejoin()
+
+        await self._inside(ask())
+
+    async def commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Tell Kafka the positions, for lag tools; False when it did not take them."""
+        return await self._inside(self._commit(offsets))
+
+    def close(self) -> None:
+        """Nothing: the thread's own end stops the consumer (Faust would close it on the wrong loop)."""
+
+    async def _inside(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
+
+    # ------------------------------------------------------------------ inside the thread
+
+    async def _take(self, generation: int, wanted: Mapping[TP, int], timeout_s: float) -> list[Taken]:
+        consumer = self._ensure_consumer()
+        if consumer._closed or consumer._fetcher._closed:
+            raise ConsumerStoppedError
+        subscription = consumer._subscription
+        subscription._fetch_count += 1  # "polling": fetch_context() would not count down after an exception
+        try:
+            if not self._is_current(consumer, generation):
+                await asyncio.sleep(_STALE_S)
+                return []
+            return await self._wait_for(consumer, generation, wanted, monotonic() + timeout_s)
+        finally:
+            subscription._fetch_count -= 1
+            subscription._last_fetch_ended = monotonic()
+
+    async def _wait_for(
+        self, consumer: Any, generation: int, wanted: Mapping[TP, int], deadline: float
+    ) -> list[Taken]:
+        while True:
+            taken = self._drain(consumer, wanted)
+            left = deadline - monotonic()
+            if taken or self._woken or left <= 0:
+                self._woken = False
+                return taken
+            waiter = self._waiter = consumer._fetcher._create_fetch_waiter()
+            await asyncio.wait([waiter], timeout=left)
+            if not waiter.done():
+                waiter.cancel()
+            else:
+                waiter.result()  # a refused authorization comes this way
+            if not self._is_current(consumer, generation):
+                return []
+
+    def _end_wait(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _is_current(self, consumer: Any, generation: int) -> bool:
+        subscription = consumer._subscription.subscription
+        return bool(
+            consumer._coordinator.generation == generation
+            and not consumer._subscription.reassignment_in_progress
+            and subscription is not None
+            and subscription.assignment is not None
+            and subscription.assignment.active
+        )
+
+    def _drain(self, consumer: Any, wanted: Mapping[TP, int]) -> list[Taken]:
+        """What is fetched of each wanted partition, up to a batch each."""
+        fetcher = consumer._fetcher
+        assignment = consumer._subscription.subscription.assignment
+        found: list[Taken] = []
+        for tp, expected in wanted.items():
+            held, state = fetcher._records.get(tp), assignment.state_value(tp)
+            if state is None:
+                continue
+            if not state.has_valid_position or state.position != expected:
+                consumer.seek(TopicPartition(*tp), expected)  # a seek, or aiokafka went elsewhere by itself
+            elif type(held) is FetchError:
+                self._release(fetcher, tp)
+                found.append(Taken(tp, expected, expected, (), 0, held._error))
+            elif held is not None:
+                found.append(self._piece(consumer, tp, held, state, expected))
+        return [piece for piece in found if piece.error or piece.next_position > piece.from_position]
+
+    def _piece(self, consumer: Any, tp: TP, held: Any, state: Any, expected: int) -> Taken:
+        records: list[Record] = []
+        size, most, most_bytes = 0, self.options.max_batch_records, self.options.max_batch_bytes
+        try:
+            while held.has_more() and len(records) < most and size < most_bytes:
+                for r in held.getall(min(_CHUNK, most - len(records))):
+                    records.append(Record(r.offset, r.timestamp, r.key, r.value, r.headers))
+                    size += len(r.value or b"") + len(r.key or b"")
+        except KafkaError as error:  # a checksum that does not hold: fetch it again
+            self._release(consumer._fetcher, tp)
+            consumer.seek(TopicPartition(*tp), expected)
+            return Taken(tp, expected, expected, (), 0, error)
+        if not held.has_more():
+            self._release(consumer._fetcher, tp)
+        return Taken(tp, expected, state.position, tuple(records), state.highwater or 0)
+
+    @staticmethod
+    def _release(fetcher: Any, tp: TP) -> None:
+        fetcher._records.pop(tp, None)
+        fetcher._notify(fetcher._wait_consume_future)
+
+    async def _beginning(self, tp: TP) -> int:
+        consumer = self._ensure_consumer()
+        committed = await consumer.committed(TopicPartition(*tp))
+        if committed is not None and committed >= 0:
+            return int(committed)
+        return (await self._ends(tp))[0]
+
+    async def _ends(self, tp: TP) -> tuple[int, int]:
+        consumer, where = self._ensure_consumer(), TopicPartition(*tp)
+        first = await consumer.beginning_offsets([where])
+        last = await consumer.end_offsets([where])
+        return int(first[where]), int(last[where])
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        theirs = {
+            TopicPartition(*tp): OffsetAndMetadata(at, "") for tp, at in offsets.items() if tp in assigned
+        }
+        if not theirs:
+            return False
+        try:
+            await consumer.commit(theirs)
+        except KafkaError as error:  # Faust ends the worker here; the position is Redis's, so it can wait
+            self.log.warning("Kafka did not take the positions %r: %r", theirs, error)
+            return False
+        return True
+
+    # ------------------------------------------------------------------ the consumer
+
+    async def on_start(self) -> None:
+        """Create and start the consumer."""
+        await super().on_start()
+        # A partition that waits for its batch to be done must not hold up the others of its broker (100 ms).
+        cast(Any, self._consumer)._fetcher._prefetch_backoff = 0
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        conf, options = self.app.conf, self.options
+        ours = conf.table_standby_replicas > 0
+        return aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            bootstrap_servers=server_list(transport.url, transport.default_port),
+            partition_assignment_strategy=[self.app.assignor if ours else RoundRobinPartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="none",  # never to the earliest by itself: what lies between would be lost in silence
+            max_poll_records=None,
+            max_poll_interval_ms=int((conf.broker_max_poll_interval or 60.0) * 1000),
+            max_partition_fetch_bytes=options.max_partition_fetch_bytes,
+            fetch_max_wait_ms=options.fetch_max_wait_ms,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            check_crcs=conf.broker_check_crcs,
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            isolation_level="read_committed",
+            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
+            connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
+            client_rack=options.client_rack,
+            **credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+        )
