@@ -11,23 +11,45 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import ConsumerRecord
 from online_models.catalog import Catalog
 from online_models.interning import Interner
-from online_models.learner import Learner
 
 from online_models import deltas
 from online_models.base import Arrays
 from online_models.deltas import Delta
 from online_models.errors import DeltaRefused
+from online_models.learner import Learner
 from online_models.snapshot import Snapshot, SnapshotStore
 from online_models.store import Store
 from streams import validation
 from streams.validation import Rejected, Rules
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Learnt state at one moment, ready to be written."""
+
+    components: Mapping[str, Arrays]
+    created: int
+    positions: Mapping[str, int]
+    schema: str
+    notes: Mapping[str, Any]
+
+    def write(self, store: SnapshotStore) -> str:
+        """Save it; returns its version."""
+        return store.save(
+            self.components,
+            created=self.created,
+            positions=self.positions,
+            schema=self.schema,
+            notes=self.notes,
+        )
 
 
 class Replica:
@@ -129,19 +151,15 @@ class Replica:
 
     # ------------------------------------------------------------------ snapshots
 
-    def save(self, store: SnapshotStore, created: int, positions: Mapping[int, int]) -> str:
-        """Write a snapshot; ``positions`` are those of the deltas topic."""
-        return store.save(
-            self.components(),
+    def image(self, created: int, positions: Mapping[int, int]) -> Image:
+        """A copy of all learnt state as of now; ``positions`` are those of the deltas topic."""
+        return Image(
+            components=self.learner.components(),
             created=created,
             positions={f"model-deltas-{p}": at for p, at in positions.items()},
             schema=self.learner.schema,
-            notes={"heard": self._heard, "worker": self.worker},
+            notes={"heard": dict(self._heard), "worker": self.worker},
         )
-
-    def components(self) -> dict[str, Arrays]:
-        """All learnt state as arrays."""
-        return self.learner.components()
 
     def restore(self, snapshot: Snapshot) -> dict[int, int]:
         """Take a snapshot over; returns the positions of the deltas topic to hear on from."""

@@ -1,0 +1,160 @@
+"""What one process has learnt, and how it learns more: from its own committed events and from other workers' deltas.
+
+Order within a batch is the order of the log: predict, measure, learn. Everything here happens after the commit, so
+that a refused batch has taught nothing; a crash loses at most what was learnt since the last delta was sent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from typing import Protocol
+
+from online_models.base import Arrays, Interaction
+from online_models.candidates import Candidates
+from online_models.counters import CounterBatch, ItemCounters
+from online_models.counters_wire import from_arrays, to_arrays
+from online_models.deltas import Delta
+from online_models.errors import DeltaRefused
+from online_models.events import Item
+from online_models.labels import Kind, Labelled
+from online_models.model import Model
+from online_models.ranker import ClickRanker, keep_negative
+from online_models.state import Outcome
+
+MAX_UNSENT = 100_000
+"""Interactions kept for the next delta; the oldest beyond it are dropped and counted."""
+
+
+class Watch(Protocol):
+    """Told of every labelled slot and the probability it was given, before it is learnt."""
+
+    def observe(self, label: Labelled, predicted: float) -> None:
+        """Measure, and look for drift."""
+
+
+class Learner:
+    """Models and counters of one process.
+
+    Args:
+        watch: told of each labelled slot before it is learnt; None measures nothing.
+        remembered: how many users' latest candidates are kept for the ordering head to learn from.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        ranker: ClickRanker,
+        counters: ItemCounters,
+        *,
+        watch: Watch | None = None,
+        remembered: int = 4_096,
+    ) -> None:
+        if remembered < 1:
+            raise ValueError(f"remembered must be at least 1, not {remembered}")
+        self.model, self.ranker, self.counters = model, ranker, counters
+        self.watch = watch
+        self.stats: Counter[str] = Counter()
+        self._remembered = remembered
+        self._candidates: OrderedDict[int, Candidates] = OrderedDict()
+        self._unsent: list[Interaction] = []
+        self._uncounted = CounterBatch(counters.half_life_ms)
+        self.frozen = False
+
+    @property
+    def schema(self) -> str:
+        """The version of the features this process computes and learns from."""
+        return self.model.schema.version
+
+    def remember(self, user: int, candidates: Candidates) -> None:
+        """Keep what a slate was chosen from, with its features as served, for the user's next action."""
+        self._candidates[user] = candidates
+        self._candidates.move_to_end(user)
+        if len(self._candidates) > self._remembered:
+            self._candidates.popitem(last=False)
+
+    def note_item(self, number: int, item: Item, ts: int) -> None:
+        """A catalogue entry: its content makes the item retrievable at once."""
+        self.model.note_item(number, ts, title=item.title, tags=tuple(item.tags), embedding=item.embedding)
+
+    # ------------------------------------------------------------------ own events
+
+    def learn(self, outcome: Outcome) -> None:
+        """Learn from one committed micro-batch."""
+        if outcome.counts is not None:
+            self.counters.apply(outcome.counts)
+            self._uncounted.merge(outcome.counts)
+        if self.frozen:
+            self.stats["frozen"] += len(outcome.interactions) + len(outcome.labelled)
+            return
+        for x in outcome.interactions:
+            self._interaction(x)
+        for label in outcome.labelled:
+            self._label(label)
+        self._unsent.extend(outcome.interactions)
+        if len(self._unsent) > MAX_UNSENT:
+            self.stats["unsent_dropped"] += len(self._unsent) - MAX_UNSENT
+            del self._unsent[:-MAX_UNSENT]
+
+    def _interaction(self, x: Interaction) -> None:
+        candidates = self._candidates.pop(x.user, None)
+        if candidates is not None:
+            self.model.learn_order(candidates, x.item)
+            self.stats["ordered"] += 1
+        self.model.learn_one(x)
+
+    def _label(self, label: Labelled) -> None:
+        if self.watch is not None:
+            self.watch.observe(label, label.probability)
+        if label.schema != self.schema:
+            self.stats["labels_of_other_schema"] += 1
+            return
+        row, at, surface = label.features, label.position, label.surface
+        kept = keep_negative(row, label.item, self.ranker.negative_rate)
+        if label.kind is Kind.CORRECTION:
+            self.ranker.learn_correction(row, ts=label.ts, position=at, surface=surface, negative_kept=kept)
+        elif label.kind is Kind.POSITIVE or kept:
+            self.ranker.learn(row, label.kind is Kind.POSITIVE, ts=label.ts, position=at, surface=surface)
+
+    # ------------------------------------------------------------------ exchange
+
+    def take(self) -> tuple[tuple[Interaction, ...], dict[str, Arrays]]:
+        """What was learnt here since last asked."""
+        learners = {"ordering": self.model.take_delta(), "click": self.ranker.take_delta()}
+        if self._uncounted.counts:
+            learners["counters"] = to_arrays(self._uncounted)
+            self._uncounted = CounterBatch(self.counters.half_life_ms)
+        interactions, self._unsent = tuple(self._unsent), []
+        return interactions, {name: arrays for name, arrays in learners.items() if arrays}
+
+    def hear(self, delta: Delta) -> None:
+        """Apply what another worker learnt.
+
+        Raises:
+            DeltaRefused: a part of it would do harm; the parts before it are applied.
+        """
+        if "counters" in delta.learners:
+            self.counters.apply(from_arrays(delta.learners["counters"], self.counters.half_life_ms))
+        if self.frozen:
+            return
+        for x in delta.interactions:
+            self.model.learn_one(x)
+        for name, merge in (("ordering", self.model.merge), ("click", self.ranker.merge)):
+            if name in delta.learners and not merge(delta.learners[name]):
+                raise DeltaRefused(f"{name}: the gradients of {delta.worker} are out of bounds")
+
+    # ------------------------------------------------------------------ snapshots
+
+    def components(self) -> dict[str, Arrays]:
+        """All learnt state as arrays, by component."""
+        return {
+            "model": self.model.arrays(),
+            "click": self.ranker.arrays(),
+            "counters": self.counters.arrays(),
+        }
+
+    def load(self, components: Mapping[str, Arrays]) -> None:
+        """Restore what :meth:`components` gave."""
+        self.model.load(components["model"])
+        self.ranker.load(components["click"])
+        self.counters.load(components["counters"])

@@ -1,0 +1,107 @@
+"""A worker's slates: fresh ones after an action, and answers to requests; each is logged as an exposure first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import orjson
+from prometheus_client import Histogram
+from serving.recommender import Recommender
+from serving.types import Slate, SlateRequest
+from serving.wire import exposure, recommendation
+
+from online_models.history import UserRecord
+from online_models.identity import hash64
+from online_models.learner import Learner
+from online_models.store import Store
+from online_models.userstate import UserKeys, UserState
+from streams import validation
+from streams.ingest import as_map
+from streams.outputs import Message, Outputs, dead_letter
+from streams.partitioner import partition_of
+from streams.slates import Owed
+from streams.transport import Batch
+from streams.validation import Rejected, Rules
+
+
+class Publisher:
+    """Makes slates and produces them.
+
+    Args:
+        record_of: a user's record in this worker's memory; None when it is not held here.
+        now: wall clock, ms.
+    """
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        learner: Learner,
+        outputs: Outputs,
+        store: Store,
+        rules: Rules,
+        *,
+        partitions: int,
+        surface: str,
+        n: int,
+        now: Callable[[], int],
+        record_of: Callable[[int, str], UserRecord | None],
+        freshness: Histogram | None = None,
+    ) -> None:
+        self._recommender, self._learner = recommender, learner
+        self._outputs, self._store, self._rules = outputs, store, rules
+        self._partitions, self._surface, self._n = partitions, surface, n
+        self._now, self._record_of, self._freshness = now, record_of, freshness
+        self.stats: Counter[str] = Counter()
+
+    async def serve_owed(self, owed: Owed) -> bool:
+        """The fresh slate of a user who has just acted."""
+        record = self._record_of(owed.partition, owed.user_id) or await self.read(owed.user_id)
+        request = SlateRequest(
+            request_id=f"auto-{owed.cause}", user_id=owed.user_id, surface=self._surface, n=self._n
+        )
+        slate = self._slate(request, record)
+        if not slate.items:
+            return False
+        await self._produce(slate, caused_by=owed.cause, appended=owed.appended)
+        return True
+
+    async def answer(self, batch: Batch) -> None:
+        """Answer a batch of ``recommendation-requests``; a bad one is a dead letter."""
+        for record in batch.records:
+            request = validation.request(record.value, self._rules)
+            if isinstance(request, Rejected):
+                letter = dead_letter(
+                    request, batch.topic, batch.partition, record.offset, record.key, record.value
+                )
+                await self._outputs.deliver([letter])
+                self.stats["requests_rejected"] += 1
+                continue
+            partition = partition_of(request.user_id, self._partitions)
+            user = self._record_of(partition, request.user_id) or await self.read(request.user_id)
+            slate = self._slate(SlateRequest.of(request, self._n), user)
+            await self._produce(slate, caused_by=request.request_id, appended=record.timestamp)
+            self.stats["requests_answered"] += 1
+
+    async def read(self, user_id: str) -> UserRecord:
+        """A user's record from Redis, in one round trip."""
+        prefix = self._store.prefix(partition_of(user_id, self._partitions))
+        keys = UserKeys.of(prefix, user_id)
+        record, impressed = await self._store.read([("GET", keys.record), ("HGETALL", keys.impressed)])
+        return UserState.load(user_id, keys, record, {}, None, as_map(impressed)).record
+
+    def _slate(self, request: SlateRequest, record: UserRecord) -> Slate:
+        slate = self._recommender.recommend(request, record, self._now())
+        if slate.candidates is not None:
+            self._learner.remember(hash64(request.user_id), slate.candidates)
+        return slate
+
+    async def _produce(self, slate: Slate, *, caused_by: str, appended: int) -> None:
+        """First the exposure, so that what is shown can be learnt from; then the slate."""
+        now = self._now()
+        served = exposure(slate, now)
+        fresh = recommendation(slate, now, freshness_ms=max(0, now - appended), caused_by=caused_by)
+        await self._outputs.send(Message("events", slate.user_id, orjson.dumps(served)))
+        await self._outputs.send(Message("recommendations", slate.user_id, orjson.dumps(fresh)))
+        if self._freshness is not None:
+            self._freshness.observe(max(0, now - appended) / 1_000)

@@ -1,0 +1,315 @@
+"""``freshet worker``: folds events, learns, publishes slates and signals. The one place a worker is wired."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from online_models import deltas
+from online_models.deltas import Delta
+from online_models.errors import SettingsError, StoreRefused
+from online_models.history import UserRecord
+from online_models.snapshot import SnapshotStore
+from online_models.state import Outcome, PartitionFold
+from online_models.store import Store
+from streams import build, metrics
+from streams.bridge import bridged
+from streams.broadcast import BroadcastReader
+from streams.faust_app import FreshetApp, make_app, use_uvloop
+from streams.faust_app import run as run_apps
+from streams.ingest import Ingest, Partition
+from streams.outputs import Message, Outputs, dead_letter
+from streams.positions import Held, Positions
+from streams.publish import Publisher
+from streams.settings import Settings
+from streams.slates import CpuBudget, Owed, SlateQueue
+from streams.transport import Hooks, LostRange, batches
+from streams.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+
+def now_ms() -> int:
+    """The wall clock, ms."""
+    return time.time_ns() // 1_000_000
+
+
+class Worker:
+    """All parts of a worker, and what follows a commit (:class:`streams.ingest.Effects`)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.name = f"worker-{uuid.uuid4().hex[:12]}"
+        client = build.kafka_client(settings)
+        self.store = Store(settings.redis_url, settings.namespace, patience_s=None, on_wait=self._waiting)
+        self.outputs = Outputs(settings.namespace, client)
+        self.registry = CollectorRegistry()
+        self.replica, self.recommender, self.monitor = build.learnt(settings, self.name, self.store)
+        self.snapshots = SnapshotStore(Path(settings.snapshot_dir), keep=settings.snapshot_keep)
+        rules = build.rules(settings)
+        self.ingest = Ingest(
+            self.store, self.outputs, self.replica.interner, self, build.fold_policy(settings), rules,
+            partitions=settings.partitions, clock=time.monotonic,
+        )  # fmt: skip
+        self.publisher = Publisher(
+            self.recommender, self.replica.learner, self.outputs, self.store, rules,
+            partitions=settings.partitions, surface=build.default_surface(settings), n=settings.recommend_n,
+            now=now_ms, record_of=self._record_of, freshness=metrics.freshness(self.registry),
+        )  # fmt: skip
+        self.slates = SlateQueue(
+            self.publisher.serve_owed,
+            self._settle,
+            time.monotonic,
+            budget=CpuBudget(settings.slate_cpu_share),
+        )
+        self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
+        self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)
+        self.watchdog = Watchdog(settings.watchdog_s)
+        self._spans: dict[int, tuple[int, int, int]] = {}
+        self._background: list[asyncio.Task[None]] = []
+        self._waited = False
+
+    # ------------------------------------------------------------------ what follows a commit
+
+    def committed(self, held: Held, outcome: Outcome) -> None:
+        """Learn from a batch that is safe, and note who is owed a slate."""
+        self.replica.learner.learn(outcome)
+        first = self._spans.get(held.partition, (held.own.epoch, held.own.seq, 0))
+        span = (held.own.epoch, first[1] if first[0] == held.own.epoch else held.own.seq, held.own.seq)
+        self._spans[held.partition] = span
+        for user_id, (acted, cause) in outcome.acted.items():
+            self.slates.owe(Owed(held.partition, user_id, cause, acted, held.state.appended))
+
+    def adopted(self, partition: int, fold: PartitionFold, owed: Sequence[tuple[str, int]]) -> None:
+        """A partition was taken over: serve whom its last owner still owed."""
+        for user_id, acted in owed:
+            self.slates.owe(Owed(partition, user_id, f"{partition}-{acted}-{user_id}", acted, acted))
+
+    def dropped(self, partition: int) -> None:
+        """A partition is gone, its debts with it."""
+        self.slates.forget(partition)
+        self._spans.pop(partition, None)
+
+    def _settle(self, partition: int, user_id: str) -> None:
+        part = self._part(partition)
+        if part is not None:
+            part.fold.published([user_id])
+
+    def _record_of(self, partition: int, user_id: str) -> UserRecord | None:
+        part = self._part(partition)
+        state = part.fold.users.get(user_id) if part is not None else None
+        return state.record if state is not None else None
+
+    def _part(self, partition: int) -> Partition | None:
+        held = next((h for h in self.ingest.positions.held() if h.partition == partition), None)
+        return held.state if held is not None else None
+
+    def _waiting(self, operation: str, seconds: float, error: Exception) -> None:
+        self.watchdog.beat()  # waiting for Redis is back pressure, not a stall
+        self.ingest.stats["store_waits"] += 1
+        if seconds > 1.0:
+            log.warning("Redis does not answer (%s, %.0f s): %s", operation, seconds, type(error).__name__)
+
+    # ------------------------------------------------------------------ applications
+
+    def fold_app(self) -> FreshetApp:
+        """The Faust application that folds ``events``."""
+        settings, topic = self.settings, f"{self.settings.namespace}.events"
+        hooks = Hooks(on_lost_range=self._lost)
+        app = make_app(
+            f"{settings.namespace}-fold", settings.kafka.split(","), hooks=hooks, **build.faust_conf(settings)
+        )
+        self.ingest.positions = Positions(
+            self.store, app, topic, on_claim=self.ingest.claimed, on_drop=self.ingest.dropped
+        )
+
+        @app.agent(batches(app, topic), name="fold")
+        async def fold(stream: Any) -> None:
+            async for batch in stream:
+                await self.ingest.batch(batch)
+                self.watchdog.beat()
+
+        return app
+
+    def request_app(self) -> FreshetApp:
+        """The Faust application that answers requests and bridges foreign topics, with a consumer of its own."""
+        settings = self.settings
+        app = make_app(
+            f"{settings.namespace}-requests", settings.kafka.split(","), **build.faust_conf(settings)
+        )
+
+        @app.agent(batches(app, f"{settings.namespace}.recommendation-requests"), name="recommend")
+        async def recommend(stream: Any) -> None:
+            async for batch in stream:
+                await self.publisher.answer(batch)
+
+        for kind, topic in (
+            ("impression", settings.bridge_impressions_topic),
+            ("click", settings.bridge_clicks_topic),
+        ):
+            if topic:
+                self._bridge(app, kind, topic)
+        return app
+
+    def _bridge(self, app: FreshetApp, kind: Any, topic: str) -> None:
+        @app.agent(batches(app, topic), name=f"bridge-{kind}")
+        async def bridge(stream: Any) -> None:
+            async for batch in stream:
+                await self.outputs.deliver(bridged(batch, kind, self.ingest.rules))
+
+    def _lost(self, lost: LostRange) -> None:
+        self.ingest.stats["lost_ranges"] += 1
+        self.monitor.lost_range(lost.partition, lost.position, lost.log_start, now_ms())
+        log.error(
+            "%s-%d: position %d is below the log's start %d; the partition is stopped. "
+            "To go on from what is retained:  freshet rebuild",
+            lost.topic, lost.partition, lost.position, lost.log_start,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Check the store, restore what was learnt, hear the catalogue and the deltas, then begin."""
+        await self.store.check(self.settings.partitions)
+        await self.outputs.start()
+        await self.replica.learn_names()
+        snapshot = await asyncio.to_thread(self.snapshots.latest)
+        if snapshot is not None:
+            self.deltas.positions.update(self.replica.restore(snapshot))
+            log.info("restored snapshot %s", snapshot.manifest.version)
+        self.watchdog.start()
+        for task in (
+            self.catalog.run(), self.deltas.run(), self._mix(), self._signals(), self._quiet(), self._beat(),
+            self._save_regularly(), self.slates.run(),
+        ):  # fmt: skip
+            self._background.append(asyncio.create_task(task))
+        await asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())
+        self._expose()
+
+    async def stop(self) -> None:
+        """Send what was learnt, save it, and disconnect."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._send_delta()
+        await self.save()
+        self.watchdog.stop()
+        await self.outputs.stop()
+        await self.store.close()
+
+    async def save(self) -> str:
+        """A snapshot now: copied on the loop, right after what it holds was put into a delta; written off it."""
+        delta = self.replica.say(self._spans)
+        image = self.replica.image(now_ms(), self.deltas.positions)
+        await self._tell(delta)
+        return await asyncio.to_thread(image.write, self.snapshots)
+
+    def _expose(self) -> None:
+        sources = (self.ingest, self.slates, self.replica, self.publisher, self.replica.learner)
+        gauges = {
+            "freshet_lag_records": ("Records not yet folded, all owned partitions", self._lag),
+            "freshet_owned_partitions": (
+                "Partitions owned",
+                lambda: float(len(self.ingest.positions.held())),
+            ),
+            "freshet_items": ("Items with an interned id", lambda: float(len(self.replica.interner))),
+        }
+        self.registry.register(metrics.Stats([lambda part=part: part.stats for part in sources], gauges))
+        metrics.expose(self.registry, self.settings.metrics_port, self.settings.metrics_host)
+
+    def _lag(self) -> float:
+        held = self.ingest.positions.held()
+        return float(sum(max(0, h.state.log_end - (h.own.next or 0)) for h in held if h.state))
+
+    # ------------------------------------------------------------------ in the background
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self.watchdog.beat()
+
+    async def _mix(self) -> None:
+        """Tell the others what was learnt, after the interval or enough events, whichever comes first."""
+        interval = self.settings.mix_interval_ms / 1_000
+        while True:
+            await asyncio.sleep(interval)
+            await self._send_delta()
+
+    async def _send_delta(self) -> None:
+        await self._tell(self.replica.say(self._spans))
+
+    async def _tell(self, delta: Delta | None) -> None:
+        if delta is not None:
+            self._spans = {}
+            await self.outputs.deliver([Message("model-deltas", self.name, deltas.encode(delta))])
+
+    async def _signals(self) -> None:
+        """Publish drift signals, and the dead letters of the catalogue."""
+        while True:
+            await asyncio.sleep(0.5)
+            messages = [Message("drift-signals", s.name, s.encoded()) for s in self.monitor.take()]
+            rejected, self.replica.rejected = self.replica.rejected, []
+            messages += [
+                dead_letter(why, r.topic, r.partition, r.offset, r.key, r.value) for why, r in rejected
+            ]
+            await self.outputs.deliver(messages)
+
+    async def _quiet(self) -> None:
+        """At the log's end, let the wall clock move the watermark, so that open windows close."""
+        idle_s = self.settings.idle_timeout_ms / 1_000
+        while True:
+            await asyncio.sleep(0.5)
+            for held in self.ingest.positions.held():
+                part: Partition | None = held.state
+                if part is None or (held.own.next or 0) < part.log_end:
+                    continue
+                idle = time.monotonic() - part.last_batch_s > idle_s
+                mark = now_ms() - self.settings.allowed_lateness_ms if idle else part.fold.watermark
+                await self.ingest.tick(held, mark)
+
+    async def _save_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.snapshot_interval_s)
+            try:
+                await self.save()
+            except OSError as error:
+                log.error("the snapshot was not saved: %s; the one before stands", error)
+
+
+async def serve(settings: Settings, role: str) -> None:
+    """Run a worker until it is told to stop."""
+    worker = Worker(settings)
+    await worker.start()
+    apps = []
+    if role in ("all", "fold"):
+        apps.append(worker.fold_app())
+    if role in ("all", "requests"):
+        apps.append(worker.request_app())
+    try:
+        await run_apps(*apps)
+    finally:
+        await worker.stop()
+
+
+def main(settings: Settings, role: str = "all") -> int:
+    """``freshet worker``; returns the exit code.
+
+    Args:
+        role: ``fold``, ``requests``, or ``all``.
+    """
+    if role not in ("all", "fold", "requests"):
+        raise SettingsError(f"role must be all, fold or requests, not {role!r}")
+    use_uvloop()
+    try:
+        asyncio.run(serve(settings, role))
+    except StoreRefused as error:
+        log.error("%s", error)
+        return 2
+    return 0
