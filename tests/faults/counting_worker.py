@@ -38,11 +38,15 @@ def counting_app(
     return app, positions
 
 
+def _told(operation: str, waited_s: float, error: Exception) -> None:
+    logging.info("%s waited %.1f s for Redis: %r", operation, waited_s, error)
+
+
 async def main(
     bootstrap: str, redis_url: str, namespace: str, group: str, topic: str, session_s: str
 ) -> None:
     """Count until told to stop."""
-    store = Store(redis_url, namespace, timeout_s=2.0, patience_s=None)
+    store = Store(redis_url, namespace, timeout_s=2.0, patience_s=None, on_wait=_told)
     app, positions = counting_app(bootstrap, store, group, topic, float(session_s))
     try:
         await run(app)
