@@ -1,0 +1,226 @@
+"""Every setting, in one place: the only file that reads the environment.
+
+Each is a variable ``FRESHET_<NAME>`` and can be given to any command as ``--set name=value``. They are checked as a
+whole when they are read, so that a contradiction is told at the start and not in the middle of the night.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from online_models.errors import SettingsError
+
+PREFIX = "FRESHET_"
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+class SurfaceSettings(BaseModel):
+    """How slates of one surface (home page, item page, ...) are made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seen: Literal["acted", "fatigue", "none"] = Field("acted", description="which seen items are hidden")
+    fatigue_k: int = Field(
+        5, ge=1, description="with seen=fatigue: impressions without action that hide an item"
+    )
+    randomised_share: Share = Field(
+        0.05, description="share of requests drawn at random, with exact propensities"
+    )
+    swap_share: Share = Field(0.01, description="share of requests with one random adjacent pair swapped")
+    uniform_floor: Share = Field(0.10, description="share of a random draw that is uniform")
+    temperature: float = Field(1.0, gt=0.0, le=100.0, description="of the softmax a random draw is made from")
+    diversity: Share = Field(0.15, description="weight of diversity against score (MMR)")
+    per_tag_cap: int = Field(0, ge=0, description="most items of one tag in a slate; 0 is no cap")
+
+
+class Settings(BaseSettings):
+    """All settings with meaning, range and default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", env_nested_delimiter="__", frozen=True
+    )
+
+    # where things are
+    kafka: str = Field(
+        "127.0.0.1:9092", description="Kafka's bootstrap servers, host:port, comma between them"
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how Kafka is spoken to"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="with a SASL protocol: how the password is proven"
+    )
+    kafka_sasl_username: str = Field("", description="with a SASL protocol: the user")
+    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="with a SASL protocol: the password")
+    kafka_ssl_ca: str = Field(
+        "", description="with a TLS protocol: file of the certificate authority; empty is the system's"
+    )
+    embedded: bool = Field(False, description="Kafka is librdkafka's mock broker: topics exist on first use")
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis, redis:// or rediss:// (TLS), password within",
+    )
+    namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,48}$")] = Field(
+        "freshet", description="prefix of all topics and keys; a tenant is a namespace"
+    )
+    partitions: int = Field(
+        32, ge=1, le=4_096, description="of the events topic; fixed for the life of a namespace"
+    )
+    bridge_impressions_topic: str = Field(
+        "", description="a foreign topic of impressions to copy into events"
+    )
+    bridge_clicks_topic: str = Field("", description="a foreign topic of clicks to copy into events")
+
+    # HTTP, metrics, logs
+    http_host: str = Field("127.0.0.1", description="address the API listens on")
+    http_port: int = Field(8080, ge=0, le=65_535, description="port the API listens on")
+    metrics_host: str = Field("127.0.0.1", description="address a worker's metrics listen on")
+    metrics_port: int = Field(0, ge=0, le=65_535, description="port of a worker's metrics; 0 is none")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="auto: text on a terminal, JSON elsewhere"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="least severity that is logged"
+    )
+
+    # events and labels
+    actions: dict[Name, float] = Field(
+        {"click": 1.0, "like": 2.0, "purchase": 5.0, "dislike": -1.0, "not_interested": -1.0},
+        description="declared actions and their strength; above 0 is positive",
+    )
+    attribution_window_ms: int = Field(
+        60_000, ge=1_000, description="an impression without a click for so long is a negative"
+    )
+    pending_ttl_ms: int = Field(3_600_000, ge=1_000, description="how long a slate waits for late actions")
+    pending_max: int = Field(20, ge=1, le=1_000, description="slates that wait, per user")
+    allowed_lateness_ms: int = Field(5_000, ge=0, description="how far the watermark stays behind event time")
+    max_skew_ms: int = Field(60_000, ge=0, description="how far an event may be ahead of the log")
+    idle_timeout_ms: int = Field(
+        2_000, ge=100, description="at the log's end, after so long the clock moves the watermark"
+    )
+    dedupe_ring: int = Field(16, ge=1, le=64, description="event ids of a user that are remembered")
+    dedupe_ms: int = Field(600_000, ge=1_000, description="for how long they are")
+    seen_max: int = Field(
+        2_000, ge=0, le=60_000, description="items acted on that are remembered beyond the last 50"
+    )
+    events_per_user_day: int = Field(
+        500, ge=1, le=60_000, description="events of a user and day that feed shared state"
+    )
+    half_life_ms: int = Field(86_400_000, ge=1_000, description="of decayed counters and of trending")
+    negative_rate: float = Field(
+        1.0, gt=0.0, le=1.0, description="share of negatives the click head learns from"
+    )
+
+    # serving
+    surfaces: dict[Name, SurfaceSettings] = Field(
+        {"default": SurfaceSettings()}, description="surfaces by name; the first is used for fresh slates"
+    )
+    recommend_n: int = Field(20, ge=1, le=500, description="items of a slate when the request does not say")
+    candidates: int = Field(200, ge=10, le=5_000, description="items that are ranked for a slate")
+    slate_cpu_share: float = Field(0.3, gt=0.0, le=1.0, description="share of one CPU for fresh slates")
+    slate_wait_s: float = Field(2.0, gt=0.0, description="a fresh slate that waits longer for CPU is skipped")
+
+    # running
+    user_cache: int = Field(50_000, ge=1, description="users of one partition held in memory")
+    mix_interval_ms: int = Field(250, ge=10, description="workers tell each other what they learnt so often")
+    mix_interval_events: int = Field(
+        250, ge=1, description="or after so many interactions, whichever is first"
+    )
+    fetch_max_wait_ms: int = Field(
+        10, ge=1, le=5_000, description="how long the broker may hold an empty fetch"
+    )
+    session_timeout_ms: int = Field(10_000, ge=1_000, description="a silent worker is replaced after so long")
+    instance_id: str = Field("", description="static group membership: a restart without a rebalance")
+    watchdog_s: float = Field(15.0, gt=0.0, description="a worker without progress for so long ends itself")
+    snapshot_dir: str = Field("snapshots", description="where learnt state is saved")
+    snapshot_keep: int = Field(5, ge=1, description="snapshots kept")
+    snapshot_interval_s: float = Field(60.0, ge=1.0, description="time between snapshots")
+    seed: int = Field(0, ge=0, description="of everything random")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return url
+
+    @field_validator("surfaces")
+    @classmethod
+    def _some_surface(cls, surfaces: dict[str, SurfaceSettings]) -> dict[str, SurfaceSettings]:
+        if not surfaces:
+            raise ValueError('at least one surface is needed, as in {"default": {}}')
+        return surfaces
+
+    @model_validator(mode="after")
+    def _as_a_whole(self) -> Settings:
+        if self.pending_ttl_ms < self.attribution_window_ms:
+            raise ValueError(
+                "pending_ttl_ms must be at least attribution_window_ms, or no window could close"
+            )
+        if self.kafka_security_protocol.startswith("SASL") and not self.kafka_sasl_username:
+            raise ValueError(
+                "kafka_sasl_username must be set with kafka_security_protocol " + self.kafka_security_protocol
+            )
+        if self.actions.get("click", 0.0) <= 0.0:
+            raise ValueError("actions must hold click with a strength above 0")
+        if self.recommend_n > self.candidates:
+            raise ValueError("candidates must be at least recommend_n")
+        return self
+
+
+def load(**given: Any) -> Settings:
+    """Settings from the environment, with what is given going before it.
+
+    Raises:
+        SettingsError: naming each setting that does not hold, and why.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        lines = [f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors(include_url=False)]
+        raise SettingsError("settings do not hold:\n  " + "\n  ".join(lines)) from error
+
+
+def shown(settings: Settings, name: str) -> str:
+    """A setting's value for people to read; secrets are masked.
+
+    >>> shown(Settings(redis_url="redis://:hush@db:6379/0"), "redis_url")
+    'redis://:***@db:6379/0'
+    """
+    value = getattr(settings, name)
+    if name == "redis_url":
+        return _masked(value.get_secret_value())
+    if isinstance(value, SecretStr):
+        return "***" if value.get_secret_value() else ""
+    if isinstance(value, dict):
+        return str({k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in value.items()})
+    return str(value)
+
+
+def _masked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return (
+        PREFIX + str(location[0]).upper() + "".join(f".{part}" for part in location[1:])
+        if location
+        else "settings"
+    )
