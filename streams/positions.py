@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from online_models.errors import Fenced, PositionMoved
 from online_models.store import Ownership, Store, Write
-from streams.transport_batch import Batch, Hooks
+from streams.transport_batch import BEGINNING, UNKNOWN, Batch, Hooks
 
 
 class App(Protocol):
@@ -35,6 +35,12 @@ class Held:
     own: Ownership
     generation: int
     state: Any = None
+    begin: int | None = None  # where the first batch began, as long as nothing was ever committed
+
+    @property
+    def next(self) -> int | None:
+        """Position of the first record not folded in; None when nothing was committed nor read yet."""
+        return self.begin if self.own.next is None else self.own.next
 
     @property
     def partition(self) -> int:
@@ -46,7 +52,7 @@ class Positions:
     """The holds of one worker on the partitions of one topic.
 
     Args:
-        app: its hooks ``position_for`` and ``on_revoked`` are set here.
+        app: its hooks ``position_for``, ``reached`` and ``on_revoked`` are set here.
         on_claim: called with each new hold, before anything of it is read; may load and set ``state``.
         on_drop: called when a hold ends, for whatever reason.
     """
@@ -65,6 +71,7 @@ class Positions:
         self._held: dict[int, Held] = {}
         self.gaps = self.fenced = self.moved = self.stale = 0
         app.transport_hooks.position_for = self.position_for
+        app.transport_hooks.reached = self.reached
         app.transport_hooks.on_revoked = self.revoked
 
     def held(self) -> list[Held]:
@@ -72,13 +79,13 @@ class Positions:
         return list(self._held.values())
 
     async def position_for(self, topic: str, partition: int, generation: int) -> int | None:
-        """Claim a partition that was assigned; where to read on, None for the beginning of what Kafka knows."""
+        """Claim a partition that was assigned; where to read on. None for other topics."""
         if topic != self.topic:
             return None
         self.drop(partition)
         own = await self.store.claim(partition)
         await self._admit(Held(own, generation))
-        return own.next
+        return BEGINNING if own.next is None else own.next
 
     async def _admit(self, held: Held) -> None:
         if self._on_claim is not None:
@@ -87,15 +94,26 @@ class Positions:
                 await loading
         self._held[held.partition] = held
 
+    def reached(self, topic: str, partition: int, generation: int) -> int | None:
+        """How far a partition is folded in, under the hold of this generation. None for other topics."""
+        if topic != self.topic:
+            return None
+        held = self._held.get(partition)
+        if held is None or held.generation != generation or held.next is None:
+            return UNKNOWN
+        return held.next
+
     def admit(self, batch: Batch) -> Held | None:
         """The hold under which a batch may be folded; None when it may not be, and is read again where it must."""
         held = self._held.get(batch.partition)
         if held is None or held.generation != batch.generation:
             self.stale += 1
             return None
-        if held.own.next is not None and held.own.next != batch.from_position:
+        if held.next is None:
+            held.begin = batch.from_position
+        if held.next != batch.from_position:
             self.gaps += 1
-            self._seek(batch.partition, held.own.next)
+            self._seek(batch.partition, held.next)
             return None
         return held
 
@@ -129,7 +147,7 @@ class Positions:
             return
         if held.partition not in self._held:  # no assignment came in between
             await self._admit(Held(own, held.generation))
-            self._seek(held.partition, own.next)
+            self._seek(held.partition, BEGINNING if own.next is None else own.next)
 
     def revoked(self, gone: Iterable[tuple[str, int]]) -> None:
         """Forget partitions that are no longer ours."""

@@ -31,10 +31,22 @@ import faust
 from faust.serializers.schemas import Schema
 from faust.transport.drivers.aiokafka import Transport as AIOKafkaTransport
 
-from streams.transport_batch import Batch, Hooks, LostRange, Options, Record
+from streams.transport_batch import BEGINNING, UNKNOWN, Batch, Hooks, LostRange, Options, Record
 from streams.transport_consumer import Consumer
 
-__all__ = ["Batch", "Consumer", "Hooks", "LostRange", "Options", "Record", "Transport", "batches", "seek"]
+__all__ = [
+    "BEGINNING",
+    "UNKNOWN",
+    "Batch",
+    "Consumer",
+    "Hooks",
+    "LostRange",
+    "Options",
+    "Record",
+    "Transport",
+    "batches",
+    "seek",
+]
 
 
 class Transport(AIOKafkaTransport):  # type: ignore[misc]
@@ -59,5 +71,5 @@ def batches(app: faust.App, topic: str) -> Any:
 
 
 def seek(app: faust.App, topic: str, partition: int, position: int | None) -> None:
-    """Read a partition on from ``position``; None for Kafka's committed one, or the beginning of the log."""
+    """Read a partition on from ``position``; None to ask the hook ``position_for`` again."""
     app.consumer.request_seek(topic, partition, position)

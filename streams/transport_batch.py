@@ -82,7 +82,13 @@ class Options:
                 raise ValueError(f"{name}: at least 1, not {getattr(self, name)}")
 
 
+BEGINNING = -2
+"""As a position: the first one the log still holds."""
+UNKNOWN = -1
+"""As a position: not known now."""
+
 PositionFor = Callable[[str, int, int], Awaitable[int | None]]
+Reached = Callable[[str, int, int], int | None]
 
 
 @dataclass(slots=True)
@@ -90,14 +96,18 @@ class Hooks:
     """What the application tells the transport, and is told. All are called on the application's loop.
 
     Args:
-        position_for: (topic, partition, generation) -> where to read on; None for Kafka's committed position, or
-            the log's beginning. Called once per partition and assignment; tried again when it raises.
+        position_for: (topic, partition, generation) -> where to read on; `BEGINNING` for the log's; None where Kafka's
+            committed position counts. Called once per partition and assignment; tried again when it raises.
+        reached: (topic, partition, generation) -> how far it is folded in; `UNKNOWN` when it is not ours any more; None
+            where Kafka's position counts. Asked after each batch: where it is not the batch's end (the agent failed),
+            the partition is read again from there.
         on_revoked: partitions that are no longer ours, as (topic, partition).
         on_lost_range: the position is gone from the log; the partition is stopped until a seek or an assignment.
         on_waiting: (topic, partition, the error) when `position_for` raised and is tried again.
     """
 
     position_for: PositionFor | None = None
+    reached: Reached | None = None
     on_revoked: Callable[[Iterable[tuple[str, int]]], None] | None = None
     on_lost_range: Callable[[LostRange], None] | None = None
     on_waiting: Callable[[str, int, Exception], None] | None = None

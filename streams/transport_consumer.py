@@ -19,7 +19,7 @@ from faust.transport.drivers.aiokafka import Consumer as AIOKafkaConsumer
 from faust.types import TP, ConsumerMessage
 from faust.types.tuples import ack_lock
 
-from streams.transport_batch import Batch, Hooks, LostRange, Options
+from streams.transport_batch import BEGINNING, UNKNOWN, Batch, Hooks, LostRange, Options
 from streams.transport_fetch import FetchThread, Taken
 
 _TAKE_S = 1.0
@@ -60,6 +60,8 @@ class _Acks(Sensor):  # type: ignore[misc]
 class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
     """Hands out batches; see the module."""
 
+    _thread: FetchThread
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._places: dict[TP, Place] = {}
         self._locating: dict[TP, asyncio.Task[None]] = {}
@@ -84,15 +86,15 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
     # ------------------------------------------------------------------ what the application may ask
 
     def request_seek(self, topic: str, partition: int, position: int | None) -> None:
-        """Read a partition on from ``position`` (None: Kafka's, or the beginning), once what is being fetched is in.
+        """Read a partition on from ``position`` (None: ask the hook again), once what is being fetched is in.
 
         What is queued of it is discarded. Nothing happens when the partition is not ours.
         """
         place = self._places.get(TP(topic, partition))
         if place is None:
             return
-        if position is None:
-            self._locate_again(place)
+        if position is None or position < 0:
+            self._locate_again(place, position)
         else:
             place.seek, place.stopped = position, False
             self._thread.wake()
@@ -136,19 +138,19 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
         self._places.clear()
         return gone
 
-    def _locate_again(self, place: Place) -> None:
+    def _locate_again(self, place: Place, position: int | None = None) -> None:
         before = self._locating.get(place.tp)
-        self._locating[place.tp] = self.loop.create_task(self._locate(place, before))
+        self._locating[place.tp] = self.loop.create_task(self._locate(place, position, before))
 
-    async def _locate(self, place: Place, before: asyncio.Task[None] | None) -> None:
+    async def _locate(self, place: Place, wanted: int | None, before: asyncio.Task[None] | None) -> None:
         """Find where to read on, trying until it is known or the place is no longer ours."""
         if before is not None and not before.done():
             before.cancel()  # a claim of an earlier generation must not come after ours
             await asyncio.wait([before])
         while self._is_ours(place) and not self.should_stop:
             try:
-                position = await self._position_for(place)
-            except Exception as error:
+                position = await self._position_for(place, wanted)
+            except Exception as error:  # whatever it is, the partition waits and asks again
                 self.log.warning("no position for %r yet: %r", place.tp, error)
                 if self._hooks.on_waiting is not None:
                     self._hooks.on_waiting(place.tp.topic, place.tp.partition, error)
@@ -158,11 +160,12 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
                 self._thread.wake()
                 return
 
-    async def _position_for(self, place: Place) -> int:
-        ask, position = self._hooks.position_for, None
-        if ask is not None:
-            position = await ask(place.tp.topic, place.tp.partition, place.generation)
-        return await self._thread.beginning(place.tp) if position is None else position
+    async def _position_for(self, place: Place, position: int | None) -> int:
+        if position is None and self._hooks.position_for is not None:
+            position = await self._hooks.position_for(place.tp.topic, place.tp.partition, place.generation)
+        if position is None:
+            return await self._thread.committed(place.tp)
+        return (await self._thread.ends(place.tp))[0] if position == BEGINNING else position
 
     def _is_ours(self, place: Place) -> bool:
         return self._places.get(place.tp) is place
@@ -288,8 +291,20 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
             return
         place.message = None
         if self.app.flow_control.is_active():  # else the stream may have skipped it
-            place.done = message.value.next_position
+            self._note_done(place)
         self._thread.wake()
+
+    def _note_done(self, place: Place) -> None:
+        """How far the partition is done; what an agent did not fold in is read again, after a pause."""
+        ask = self._hooks.reached
+        reached = None if ask is None else ask(place.tp.topic, place.tp.partition, place.generation)
+        if reached is None:
+            place.done = place.begin
+        elif reached != UNKNOWN:
+            place.done = reached
+            if reached != place.begin and place.seek is None:
+                place.stopped = True
+                self.loop.call_later(_PAUSE_S, self._resume, place, reached)
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Tell Kafka how far each partition is done; what it did not take is told again (faust #316, #606)."""

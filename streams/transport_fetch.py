@@ -61,9 +61,9 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         self._woken = True
         self.thread_loop.call_soon_threadsafe(self._end_wait)
 
-    async def beginning(self, tp: TP) -> int:
+    async def committed(self, tp: TP) -> int:
         """Kafka's committed position of a partition, or the beginning of its log."""
-        return await self._inside(self._beginning(tp))
+        return await self._inside(self._committed(tp))
 
     async def ends(self, tp: TP) -> tuple[int, int]:
         """The first position of a partition's log, and the one after its last record."""
@@ -175,7 +175,7 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         fetcher._records.pop(tp, None)
         fetcher._notify(fetcher._wait_consume_future)
 
-    async def _beginning(self, tp: TP) -> int:
+    async def _committed(self, tp: TP) -> int:
         consumer = self._ensure_consumer()
         committed = await consumer.committed(TopicPartition(*tp))
         if committed is not None and committed >= 0:

@@ -1,6 +1,8 @@
 """A worker with the least of folds: it counts events per key, under the commit protocol and nothing else.
 
-``python -m tests.faults.counting_worker BOOTSTRAP REDIS_URL NAMESPACE GROUP TOPIC SESSION_S``
+``python -m tests.faults.counting_worker BOOTSTRAP REDIS_URL NAMESPACE GROUP TOPIC SESSION_S FOLD_S``
+
+It takes ``FOLD_S`` between reading a batch and committing it, so that whatever befalls it, it is in a batch's middle.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from streams.transport import batches
 
 
 def counting_app(
-    bootstrap: str, store: Store, group: str, topic: str, session_s: float
+    bootstrap: str, store: Store, group: str, topic: str, session_s: float, fold_s: float
 ) -> tuple[FreshetApp, Positions]:
     """The application and its positions."""
     app = make_app(group, bootstrap, session_timeout_s=session_s, heartbeat_s=1.0)
@@ -33,6 +35,7 @@ def counting_app(
             counts = Counter(record.key.decode() for record in batch.records)
             counters = store.prefix(batch.partition) + "counts"
             writes = [("HINCRBY", counters, key, n) for key, n in sorted(counts.items())]
+            await asyncio.sleep(fold_s)
             await positions.commit(held, writes, batch.next_position)
 
     return app, positions
@@ -42,12 +45,10 @@ def _told(operation: str, waited_s: float, error: Exception) -> None:
     logging.info("%s waited %.1f s for Redis: %r", operation, waited_s, error)
 
 
-async def main(
-    bootstrap: str, redis_url: str, namespace: str, group: str, topic: str, session_s: str
-) -> None:
+async def main(bootstrap: str, redis_url: str, namespace: str, group: str, topic: str, *seconds: str) -> None:
     """Count until told to stop."""
     store = Store(redis_url, namespace, timeout_s=2.0, patience_s=None, on_wait=_told)
-    app, positions = counting_app(bootstrap, store, group, topic, float(session_s))
+    app, positions = counting_app(bootstrap, store, group, topic, *map(float, seconds))
     try:
         await run(app)
     finally:

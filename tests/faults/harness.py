@@ -21,6 +21,7 @@ from tests.support.redis_server import RedisServer
 ROOT = Path(__file__).resolve().parents[2]
 PARTITIONS = 4
 SESSION_S = 6.0
+FOLD_S = 0.02
 
 
 def until(holds: Callable[[], bool], timeout_s: float, what: str) -> None:
@@ -95,7 +96,9 @@ class Cluster:
         ]
         log = self._logs / f"worker-{len(self.workers)}.log"
         child = Child(
-            [sys.executable, "-m", "tests.faults.counting_worker", *argv, str(SESSION_S)], log=log, cwd=ROOT
+            [sys.executable, "-m", "tests.faults.counting_worker", *argv, str(SESSION_S), str(FOLD_S)],
+            log=log,
+            cwd=ROOT,
         )
         child.start()
         self.workers.append(child)
