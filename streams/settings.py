@@ -6,9 +6,13 @@ whole when they are read, so that a contradiction is told at the start and not i
 
 from __future__ import annotations
 
+import difflib
+import os
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
+import orjson
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -192,6 +196,66 @@ def load(**given: Any) -> Settings:
     except ValidationError as error:
         lines = [f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors(include_url=False)]
         raise SettingsError("settings do not hold:\n  " + "\n  ".join(lines)) from error
+
+
+def assignments(words: Iterable[str]) -> dict[str, Any]:
+    """What ``--set name=value`` says, ready for :func:`load`; a value may be JSON, a name may reach within.
+
+    Raises:
+        SettingsError: a word has no ``=``, or names no setting.
+
+    >>> assignments(["http-port=8081", "surfaces.home.seen=none", 'actions={"click": 1, "share": 3}'])
+    {'http_port': '8081', 'surfaces': {'home': {'seen': 'none'}}, 'actions': {'click': 1, 'share': 3}}
+    """
+    given: dict[str, Any] = {}
+    for word in words:
+        path, equals, value = word.partition("=")
+        if not equals:
+            raise SettingsError(f"--set {word}: wanted name=value")
+        first, *rest = path.strip().split(".")
+        place, at = given, setting_name(first)
+        for part in rest:
+            place, at = place.setdefault(at, {}), part
+        place[at] = _json_or_text(value)
+    return given
+
+
+def setting_name(name: str) -> str:
+    """The setting a name means, written with ``-`` or ``_``, with or without the prefix.
+
+    Raises:
+        SettingsError: there is none; the text names the nearest.
+    """
+    plain = name.lower().replace("-", "_").removeprefix(PREFIX.lower())
+    if plain not in Settings.model_fields:
+        near = difflib.get_close_matches(plain, Settings.model_fields, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "; freshet settings lists them"
+        raise SettingsError(f"there is no setting {name}{hint}")
+    return plain
+
+
+_FOR_TESTS = ("FRESHET_TEST_", "FRESHET_REQUIRE_", "FRESHET_DATA")
+
+
+def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Variables that look like settings and are none: a misspelt one would be passed over in silence.
+
+    >>> unknown_variables({"FRESHET_KAFKA": "a:1", "FRESHET_KAFKKA": "b:1", "PATH": ""})
+    ['FRESHET_KAFKKA']
+    """
+    names = sorted(os.environ if environment is None else environment)
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    ours = [n for n in names if n.startswith(PREFIX) and not n.startswith(_FOR_TESTS)]
+    return [n for n in ours if n not in known and n.split("__")[0] not in known]
+
+
+def _json_or_text(value: str) -> Any:
+    if value.startswith(("{", "[")):
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise SettingsError(f"--set: {value} is not JSON: {error}") from error
+    return value
 
 
 def shown(settings: Settings, name: str) -> str:

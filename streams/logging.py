@@ -1,0 +1,98 @@
+"""Logs: one JSON object a line in production, readable on a terminal, and no personal data in either.
+
+A record may carry facts beside its text (``log.info("...", extra={"partition": 3})``); they become fields. Who a
+person is never does: such fields are left out, whoever passes them.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
+
+import orjson
+
+PERSONAL = frozenset({"user_id", "user", "anonymous_id", "key", "raw", "value", "attributes", "context"})
+"""Fields that may say who somebody is or what somebody did: never written."""
+
+_OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_NOISY = {
+    "kafka": "WARNING",
+    "aiokafka": "WARNING",
+    "faust": "WARNING",
+    "mode": "WARNING",
+    "asyncio": "WARNING",
+}
+_COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m", "DEBUG": "\x1b[2m"}
+
+
+class JsonLines(logging.Formatter):
+    """One record, one JSON object: ``ts`` (RFC 3339, UTC), ``level``, ``logger``, ``message``, and its fields.
+
+    >>> record = logging.makeLogRecord({"msg": "moved", "levelname": "INFO", "partition": 3, "user_id": "alice"})
+    >>> sorted(orjson.loads(JsonLines().format(record)))
+    ['level', 'logger', 'message', 'partition', 'ts']
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line: dict[str, Any] = {
+            "ts": moment.replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            line["error"] = record.exc_info[0].__name__
+            line["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+class Readable(logging.Formatter):
+    """A line for people: time of day, level, text, fields.
+
+    >>> record = logging.makeLogRecord({"msg": "moved", "levelname": "INFO", "name": "freshet", "partition": 3})
+    >>> Readable(colour=False).format(record).split(maxsplit=1)[1]
+    'INFO    freshet: moved  partition=3'
+    """
+
+    def __init__(self, *, colour: bool) -> None:
+        super().__init__()
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and an exception's traceback under it."""
+        moment = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        fields = "".join(f"  {name}={value}" for name, value in _fields(record).items())
+        line = f"{moment} {record.levelname:<7} {record.name}: {record.getMessage()}{fields}"
+        if record.exc_info and record.exc_info[0] is not None:
+            line += "\n" + self.formatException(record.exc_info)
+        colour = _COLOURS.get(record.levelname, "") if self._colour else ""
+        return f"{colour}{line}\x1b[0m" if colour else line
+
+
+def configure(
+    form: Literal["auto", "json", "text"] = "auto", level: str = "INFO", stream: TextIO | None = None
+) -> None:
+    """Send all logs of this process to ``stream`` (standard error), in one form.
+
+    Args:
+        form: auto is text on a terminal and JSON elsewhere.
+        level: the least severity logged; libraries are held to WARNING.
+    """
+    out = stream or sys.stderr
+    as_text = form == "text" or (form == "auto" and out.isatty())
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(Readable(colour=out.isatty()) if as_text else JsonLines())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name, least in _NOISY.items():
+        logging.getLogger(name).setLevel(level if level == "ERROR" else least)
+    logging.captureWarnings(True)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    given = vars(record).items()
+    return {k: v for k, v in given if k not in _OF_EVERY_RECORD and k not in PERSONAL}
