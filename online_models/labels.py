@@ -52,6 +52,7 @@ class Labelled:
     propensity: float
     ts: int  # event time of the impression (negative) or the action
     randomised: bool = False
+    served: int = 0  # when the slate was served, ms: the order in which drift is judged
 
 
 @dataclass(slots=True)
@@ -121,6 +122,7 @@ class Pending:
             propensity=self.propensities[at],
             ts=ts,
             randomised=self.randomised,
+            served=self.ts,
         )
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -155,3 +156,24 @@ def test_bad_arguments_are_refused_with_the_valid_range():
         CounterBatch(0)
     with pytest.raises(ValueError, match="prior_rate must be between 0 and 1"):
         ItemCounters(HALF_LIFE, prior_rate=1.0)
+
+
+def test_what_redis_holds_after_the_writes_is_what_memory_holds_at_either_end_of_a_window(redis_url):
+    client = redis.Redis.from_url(redis_url, protocol=2)
+    rng = np.random.default_rng(1)
+    times = np.concatenate([rng.integers(0, 50, 300), rng.integers(1, 50, 300) + (WINDOW - 1) * HALF_LIFE])
+    rows = [(int(rng.integers(0, 5)), "click", int(ts), "a:b") for ts in times]
+    keys = set()
+    for start in range(0, len(rows), 60):
+        for command, key, *rest in batch_of(rows[start : start + 60]).writes():
+            client.execute_command(command, key, *rest)
+            keys.add((command, key))
+    held = ItemCounters(HALF_LIFE)
+    for command, key in sorted(keys):
+        fields = (
+            client.zrange(key, 0, -1, withscores=True)
+            if command == "ZINCRBY"
+            else client.hgetall(key).items()
+        )
+        held.add_redis(key, fields)
+    same(held, counters_of(batch_of(rows)))
