@@ -77,7 +77,7 @@ def of_items(ids: NDArray[np.int32], query: Query, first: NDArray[np.int64], las
     place = {item: k for k, item in reversed(list(enumerate(query.recent)))}
     recency = np.array([place.get(i, -1) for i in ids.tolist()], dtype=np.float32)
     out[:, 2] = recency >= 0
-    out[:, 3] = np.where(recency >= 0, 1.0 / (1.0 + recency), 0.0)
+    out[:, 3] = np.where(recency >= 0, 1.0 / (1.0 + np.maximum(recency, 0.0)), 0.0)
     out[:, 4] = 1.0
     return np.clip(out, -BOUND, BOUND, out=out)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
 from online_models.scratch import best
@@ -34,6 +33,7 @@ class Popularity:
         self.name, self.half_life_ms, self.width, self.refresh = name, half_life_ms, width, refresh
         self.sums = np.zeros(256)
         self.origin = -1  # ms; sums are as of here; below 0 before the first
+        self.newest = 0  # ms, of all interactions folded in
         self._short: dict[int, None] = {}
         self._since = 0
 
@@ -41,6 +41,7 @@ class Popularity:
         """Fold one interaction in."""
         if self.origin < 0:
             self.origin = x.ts
+        self.newest = max(self.newest, x.ts)
         exponent = (x.ts - self.origin) / self.half_life_ms
         if exponent > _EXPONENT:  # a new origin, once in hundreds of half-lives
             self.sums *= 2.0**-exponent
@@ -53,7 +54,7 @@ class Popularity:
             self._shorten()
 
     def _shorten(self) -> None:
-        ids, _ = best(np.arange(len(self.sums), dtype=np.int32), self.sums, self.width)
+        ids, _ = best(np.arange(len(self.sums), dtype=np.int32), self.sums / self.sums.max(), self.width)
         self._short = dict.fromkeys(ids.tolist())
         self._since = 0
 
@@ -65,10 +66,9 @@ class Popularity:
     def retrieve(self, query: Query, n: int) -> tuple[Ids, Scores]:
         """At most ``n`` items, best first; the scores are counts as of the query."""
         ids = np.fromiter(self._short, dtype=np.int32, count=len(self._short))
-        ids, scores = best(ids, self.sums[ids], n)
-        fade = 2.0 ** max(-1_000.0, min(0.0, -(query.now - self.origin) / self.half_life_ms))
-        faded: NDArray[np.float32] = (scores.astype(np.float64) * fade).astype(np.float32)
-        return ids, faded
+        since = max(query.now, self.newest) - self.origin  # a query may be of before the newest interaction
+        fade = 2.0 ** max(-1_000.0, -since / self.half_life_ms)
+        return best(ids, self.sums[ids] * fade, n)
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""
@@ -82,11 +82,11 @@ class Popularity:
         return {
             "sums": self.sums.copy(),
             "short": short,
-            "clock": np.array([self.origin, self._since], dtype=np.int64),
+            "clock": np.array([self.origin, self._since, self.newest], dtype=np.int64),
         }
 
     def load(self, arrays: Arrays) -> None:
         """Restore what :meth:`arrays` gave."""
         self.sums = arrays["sums"].copy()
         self._short = dict.fromkeys(arrays["short"].tolist())
-        self.origin, self._since = (int(v) for v in arrays["clock"])
+        self.origin, self._since, self.newest = (int(v) for v in arrays["clock"])
