@@ -5,12 +5,13 @@ Real Kafka, real Redis, two worker processes on four partitions, a session of 6 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import PARTITIONS, Cluster
+from tests.faults.harness import PARTITIONS, Cluster, until
 from tests.faults.proxy import CuttingProxy
 from tests.support.redis_server import RedisServer
 
@@ -43,6 +44,7 @@ def test_a_worker_stalled_beyond_its_session_adds_nothing_when_it_wakes(cluster:
         cluster.workers[0].resume()
         cluster.wait_for_claims(before)  # and gives a share of them back
     cluster.settle(flow.sent)
+    assert re.search(r"fenced=[1-9]", cluster.workers[0].log.read_text()), "it woke in the middle of no batch"
 
 
 def test_workers_killed_three_times_lose_and_repeat_nothing(cluster: Cluster) -> None:
@@ -111,7 +113,5 @@ def test_connections_cut_between_a_commit_and_its_answer_change_nothing(cluster:
 
 
 def _wait_for_log(cluster: Cluster, worker: int, text: str) -> None:
-    from tests.faults.harness import until
-
     log = cluster.workers[worker].log
     until(lambda: text in log.read_text(), 30, f"{text!r} in its log\n{cluster.logs()}")

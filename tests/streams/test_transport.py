@@ -1,0 +1,296 @@
+"""The transport on a real Kafka: whole fetches, positions that are never lost, partitions that wait for themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import pytest
+from aiokafka import AIOKafkaProducer
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from streams.transport import BEGINNING, Batch, Hooks, LostRange, Options, batches, seek
+from tests.kafka.broker import KafkaBroker
+from tests.streams.transport_world import Reader, create, produce, running, until
+
+
+def numbered(n: int, begin: int = 0) -> list[bytes]:
+    return [str(k).encode() for k in range(begin, begin + n)]
+
+
+async def test_a_fetch_is_one_batch_that_says_which_positions_it_covers(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a", 2)
+    produce(kafka, topic, numbered(500), 0)
+    produce(kafka, topic, numbered(300), 1)
+    reader = Reader(kafka, topic, namespace)
+    async with running(reader.app):
+        await reader.read(800)
+    assert reader.values(0) == numbered(500)
+    assert reader.values(1) == numbered(300)
+    assert len(reader.batches) <= 6
+    for batch in reader.batches:
+        assert batch.from_position == batch.records[0].offset
+        assert batch.next_position == batch.records[-1].offset + 1
+        assert batch.generation > 0
+        assert (batch.records[0].key, batch.topic) == (b"k", topic)
+    assert reader.batches[-1].behind() == 0
+
+
+async def test_batches_are_bounded_in_records_and_in_bytes(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a")
+    produce(kafka, topic, [b"x" * 1_000] * 2_000)
+    reader = Reader(kafka, topic, namespace, options=Options(max_batch_records=300, max_batch_bytes=200_000))
+    async with running(reader.app):
+        await reader.read(2_000)
+    sizes = [len(b.records) for b in reader.batches]
+    assert max(sizes) <= 300
+    assert max(sum(len(r.value or b"") for r in b.records) for b in reader.batches) <= 200_000 + 64 * 1_000
+    assert [b.from_position for b in reader.batches[1:]] == [b.next_position for b in reader.batches[:-1]]
+
+
+async def test_where_to_read_on_is_asked_once_per_assignment(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a", 2)
+    for p in range(2):
+        produce(kafka, topic, numbered(20), p)
+    asked: list[tuple[str, int]] = []
+
+    async def position_for(topic: str, partition: int, generation: int) -> int:
+        asked.append((topic, partition))
+        return 15 if partition else BEGINNING
+
+    reader = Reader(kafka, topic, namespace, hooks=Hooks(position_for=position_for))
+    async with running(reader.app):
+        await reader.read(25)
+    assert reader.values(0) == numbered(20)
+    assert reader.values(1) == numbered(5, 15)
+    assert sorted(asked) == [(topic, 0), (topic, 1)]
+
+
+async def test_a_position_that_cannot_be_had_yet_is_asked_for_again(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a", 2)
+    for p in range(2):
+        produce(kafka, topic, numbered(5), p)
+    told: list[int] = []
+
+    async def position_for(topic: str, partition: int, generation: int) -> int:
+        if partition == 1 and not told:
+            raise ConnectionError("no Redis yet")
+        return 0
+
+    hooks = Hooks(position_for=position_for, on_waiting=lambda _, partition, __: told.append(partition))
+    reader = Reader(kafka, topic, namespace, hooks=hooks)
+    async with running(reader.app):
+        await reader.read(10)
+    assert told == [1]
+
+
+async def test_a_seek_is_done_between_fetches_and_reads_again_from_there(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a")
+    produce(kafka, topic, numbered(100))
+    reader = Reader(kafka, topic, namespace)
+    async with running(reader.app):
+        await reader.read(100)
+        for begin in (40, 0, 99):
+            before = sum(len(b.records) for b in reader.batches)
+            seek(reader.app, topic, 0, begin)
+            await reader.read(before + 100 - begin)
+            assert reader.values()[before:] == numbered(100 - begin, begin)
+        produce(kafka, topic, numbered(1, 100))
+        await until(lambda: reader.values()[-1] == b"100", "reading on")
+
+
+async def test_a_lost_range_stops_its_partition_alone_and_is_told(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a", 2)
+    for p in range(2):
+        produce(kafka, topic, numbered(50), p)
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    admin.delete_records({TopicPartition(topic, 0): 30})
+    admin.close()
+    lost: list[LostRange] = []
+
+    async def position_for(topic: str, partition: int, generation: int) -> int:
+        return 10
+
+    hooks = Hooks(position_for=position_for, on_lost_range=lost.append)
+    reader = Reader(kafka, topic, namespace, hooks=hooks)
+    async with running(reader.app):
+        await until(lambda: lost, "the loss told")
+        await reader.read(40)
+        assert lost == [LostRange(topic, 0, 10, 30, 50)]
+        assert reader.values(0) == []
+        assert reader.values(1) == numbered(40, 10)
+        seek(reader.app, topic, 0, 30)  # an operator's decision
+        await reader.read(60)
+        assert reader.values(0) == numbered(20, 30)
+
+
+async def test_a_position_beyond_the_logs_end_is_lost_too(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a")
+    produce(kafka, topic, numbered(5))
+    lost: list[LostRange] = []
+
+    async def position_for(topic: str, partition: int, generation: int) -> int:
+        return 1_000
+
+    reader = Reader(
+        kafka, topic, namespace, hooks=Hooks(position_for=position_for, on_lost_range=lost.append)
+    )
+    async with running(reader.app):
+        await until(lambda: lost, "the loss told")
+    assert lost[0].position == 1_000
+    assert reader.batches == []
+
+
+async def test_transaction_markers_and_aborted_records_leave_no_gap(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a")
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=namespace)
+    await producer.start()
+    for k in range(6):
+        try:
+            async with producer.transaction():
+                await producer.send_and_wait(topic, str(k).encode(), partition=0)
+                if k % 2:
+                    raise InterruptedError
+        except InterruptedError:
+            pass
+    await producer.stop()
+    reader = Reader(kafka, topic, namespace, options=Options(max_batch_records=1))
+    async with running(reader.app):
+        await reader.read(3)
+    assert reader.values() == [b"0", b"2", b"4"]
+    assert [b.from_position for b in reader.batches] == [0, *(b.next_position for b in reader.batches[:-1])]
+
+
+async def test_a_batch_its_agent_failed_on_is_given_again(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a")
+    produce(kafka, topic, numbered(10))
+    failures, folded = 0, 0
+
+    async def work(batch: Batch) -> None:
+        nonlocal failures, folded
+        if failures < 2:
+            failures += 1
+            raise ArithmeticError("a bug in the fold")
+        folded = batch.next_position
+
+    async def position_for(topic: str, partition: int, generation: int) -> int:
+        return 0
+
+    hooks = Hooks(position_for=position_for, reached=lambda *_: folded)
+    reader = Reader(kafka, topic, namespace, hooks=hooks, work=work)
+    async with running(reader.app):
+        await until(lambda: folded == 10, "the batch folded in at last", 30)
+    assert failures == 2
+
+
+async def test_kafka_is_told_how_far_each_partition_is_done(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a", 2)
+    for p in range(2):
+        produce(kafka, topic, numbered(70 + p), p)
+    reader = Reader(kafka, topic, namespace)
+    async with running(reader.app):
+        await reader.read(141)
+    consumer = KafkaConsumer(bootstrap_servers=kafka, group_id=namespace)
+    told = [consumer.committed(TopicPartition(topic, p)) for p in range(2)]
+    consumer.close()
+    assert told == [70, 71]
+    again = Reader(kafka, topic, namespace)
+    produce(kafka, topic, [b"new"], 1)
+    async with running(again.app):
+        await again.read(1)
+    assert again.values(1) == [b"new"]
+
+
+async def test_a_backlog_of_one_application_does_not_delay_another_in_the_same_process(
+    kafka: str, namespace: str
+) -> None:
+    events, requests = create(kafka, f"{namespace}.events", 2), create(kafka, f"{namespace}.requests")
+    for p in range(2):
+        produce(kafka, events, [b"x" * 100] * 30_000, p)
+    waits: list[float] = []
+
+    async def slow(batch: Batch) -> None:
+        await asyncio.sleep(0.2)  # a fold that is far behind
+
+    async def answer(batch: Batch) -> None:
+        waits.extend(time.time() - float(record.value or b"0") for record in batch.records)
+
+    fold = Reader(kafka, events, f"{namespace}-fold", work=slow)
+    recommend = Reader(kafka, requests, f"{namespace}-recommend", work=answer)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    async with running(fold.app, recommend.app):
+        await producer.start()
+        for k in range(50):
+            await producer.send_and_wait(requests, str(time.time()).encode())
+            await until(lambda k=k: len(waits) > k, "an answer")
+        assert sum(len(b.records) for b in fold.batches) < 60_000
+        await producer.stop()
+    assert sorted(waits)[25] < 0.1
+    assert {b.topic for b in fold.batches} == {events}
+
+
+async def test_a_busy_partition_delays_no_other_of_the_same_application(kafka: str, namespace: str) -> None:
+    events, other = create(kafka, f"{namespace}.a"), create(kafka, f"{namespace}.b")
+    produce(kafka, events, numbered(10))
+    release = asyncio.Event()
+
+    async def stuck(batch: Batch) -> None:
+        await release.wait()
+
+    reader = Reader(kafka, events, namespace, work=stuck)
+    beside: list[Batch] = []
+
+    @reader.app.agent(batches(reader.app, other), name=f"{namespace}.beside")
+    async def read(stream: Any) -> None:
+        async for batch in stream:
+            beside.append(batch)
+
+    async with running(reader.app):
+        await reader.read(10)
+        produce(kafka, events, numbered(10, 10))
+        for k in range(5):
+            produce(kafka, other, numbered(1, k))
+            await until(lambda k=k: len(beside) > k, "the other topic's record")
+        assert len(reader.values()) == 10  # its next batch is not fetched before this one is done
+        release.set()
+        await reader.read(20)
+
+
+async def test_no_port_is_opened(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a")
+    before = _listening()
+    reader = Reader(kafka, topic, namespace)
+    async with running(reader.app):
+        assert _listening() == before
+
+
+def _listening() -> set[int]:
+    return {c.laddr.port for c in psutil.Process().net_connections("inet") if c.status == psutil.CONN_LISTEN}
+
+
+async def test_while_kafka_is_away_the_worker_waits_and_then_reads_on(
+    make_broker: Callable[..., KafkaBroker], namespace: str
+) -> None:
+    broker = make_broker(heap_mb=256)
+    topic = create(broker.bootstrap, f"{namespace}.a", 2)
+    produce(broker.bootstrap, topic, numbered(50))
+    reader = Reader(broker.bootstrap, topic, namespace, commit_interval_s=0.2)
+    async with running(reader.app):
+        await reader.read(50)
+        await asyncio.to_thread(broker.kill)
+        await asyncio.sleep(10)  # the goal names ten seconds
+        await asyncio.to_thread(broker.start)
+        await asyncio.to_thread(produce, broker.bootstrap, topic, numbered(50, 50))
+        await until(lambda: reader.values()[-1:] == [b"99"], "reading on", 40)
+        assert not reader.app.should_stop
+    assert set(reader.values()) == set(numbered(100))
+
+
+@pytest.mark.parametrize("name", ["fetch_max_wait_ms", "max_batch_records", "max_batch_bytes"])
+def test_options_out_of_range_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        Options(**{name: 0})
