@@ -357,6 +357,16 @@ def draw_slate(
     return Slate(tuple(chosen), tuple(propensities), tuple(sets), set_by_rule, policy.name)
 
 
+def best_of(scores: Scores, slots: int) -> list[int]:
+    """The greedy slate over all candidates at once: what :class:`Greedy` fills slot by slot.
+
+    >>> best_of(np.array([0.1, 0.9, 0.9, np.nan]), 3)
+    [1, 2, 0]
+    """
+    order: list[int] = np.argsort(-_sunk(scores), kind="stable")[:slots].tolist()
+    return order
+
+
 # ---------------------------------------------------------------------- shared
 
 

@@ -16,6 +16,7 @@ import orjson
 from numpy.typing import NDArray
 from river import compose, linear_model
 
+from online_models.bandit import posterior_heads, standard_errors
 from online_models.base import Arrays
 from online_models.ftrl import DecayedFTRL
 
@@ -200,6 +201,21 @@ class ClickRanker:
         """P(click) for rows float32[n, F] by one product; equal to River's ``predict_proba_one``. float64[n]."""
         out: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-self.logits(rows, positions, surface)))
         return out
+
+    def head_logits(self, rows: Rows, *, heads: int = 64, seed: int = 0) -> NDArray[np.float64]:
+        """Log-odds by draws from the posterior of the feature weights, for Thompson sampling; float64[heads, n].
+
+        Position and surface are common to all candidates of a slot and left out.
+        """
+        width = len(self.features)
+        weights, information = self.optimizer.weights[:width], self.optimizer.total()[:width]
+        drawn = posterior_heads(weights, information, heads=heads, seed=seed)
+        out: NDArray[np.float64] = drawn @ self._bounded(rows).T
+        return out
+
+    def logit_errors(self, rows: Rows) -> NDArray[np.float64]:
+        """The posterior standard error of each row's log-odds, for upper confidence bounds; float64[n]."""
+        return standard_errors(self._bounded(rows), self.optimizer.total()[: len(self.features)])
 
     def contributions(
         self, row: Rows, position: int = 0, surface: str = "default"

@@ -132,6 +132,12 @@ def test_greedy_breaks_ties_by_the_lower_index_and_sinks_what_is_not_finite():
     assert Greedy().draw(np.array([math.nan, 1.0, 1.0]), np.array([2, 0, 1]), generator(0)) == (1, 1.0)
 
 
+@given(st.lists(st.one_of(finite, st.just(math.nan)), min_size=1, max_size=12), st.integers(1, 12))
+def test_the_best_of_all_at_once_is_the_greedy_slate(values, slots):
+    scores = np.array(values)
+    assert tuple(bandit.best_of(scores, slots)) == draw_slate(Greedy(), scores, slots, generator(0)).chosen
+
+
 def test_a_slate_never_repeats_and_ends_when_nothing_is_eligible():
     slate = draw_slate(PlackettLuce(), SCORES, 10, generator(0))
     assert sorted(slate.chosen) == [0, 1, 2, 3, 4]

@@ -169,6 +169,19 @@ def test_contributions_sum_to_the_logit():
     assert {"a", "b", "c", "bias"} <= {name for name, _ in parts}
 
 
+def test_the_posterior_narrows_where_much_was_learnt():
+    ranker = ClickRanker(NAMES)
+    x = row(1, 0, 0)
+    before = ranker.logit_errors(np.stack([x, row(0, 1, 0)]))
+    for k in range(500):
+        ranker.learn(x, k % 2 == 0, ts=k)
+    after = ranker.logit_errors(np.stack([x, row(0, 1, 0)]))
+    assert after[0] < before[0] / 5
+    assert after[1] == before[1]
+    drawn = ranker.head_logits(np.stack([x, row(0, 1, 0)]), heads=4_000, seed=1)
+    assert drawn.std(axis=0) == pytest.approx(after, rel=0.1)
+
+
 def test_a_restored_learner_continues_identically():
     first, second, times = world(300)[0], world(300, seed=1), world(600)[2]
     ranker = taught(ClickRanker(NAMES), first, world(300)[1], times[:300])
