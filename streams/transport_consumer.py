@@ -12,7 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+)
 from faust.sensors import Sensor
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers.aiokafka import Consumer as AIOKafkaConsumer
@@ -22,6 +27,7 @@ from faust.types.tuples import ack_lock
 from streams.transport_batch import BEGINNING, UNKNOWN, Batch, Hooks, LostRange, Options
 from streams.transport_fetch import FetchThread, Taken
 
+_REFUSED = (GroupAuthorizationFailedError, TopicAuthorizationFailedError)
 _TAKE_S = 1.0
 _PAUSE_S = 0.5
 
@@ -195,6 +201,13 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
                 if not self.app.should_stop:
                     raise
                 return
+            except _REFUSED:
+                raise
+            except (
+                KafkaError
+            ) as error:  # it comes by a fetch, but is the coordinator's; it tries again by itself
+                self.log.warning("Kafka: %r", error)
+                await asyncio.sleep(_PAUSE_S)
 
     async def _drain_once(self) -> None:
         generation = self._generation
@@ -212,7 +225,8 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
         if place is None or place.generation != generation or place.seek is not None or not self.flow_active:
             return  # its place still says where to begin, so it is read again
         if piece.error is not None:
-            await self._failed(place, piece.error)
+            place.stopped = True
+            self._locating[place.tp] = self.loop.create_task(self._failed(place, piece.error))
             return
         place.read = piece.next_position
         self.app.monitor.track_tp_end_offset(piece.tp, piece.log_end)
@@ -251,18 +265,24 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
             self.finished(message)  # no agent reads this topic
 
     async def _failed(self, place: Place, error: Exception) -> None:
-        """A fetch was refused: stop where the log is lost, try the rest again."""
+        """A fetch was refused: stop where the log is lost, try the rest again after a pause."""
         self.log.warning("fetching %r at %s: %r", place.tp, place.read, error)
-        first, last = await self._thread.ends(place.tp)
-        if isinstance(error, OffsetOutOfRangeError) and not first <= place.read <= last:
-            place.stopped = True
-            if self._hooks.on_lost_range is not None:
-                self._hooks.on_lost_range(
-                    LostRange(place.tp.topic, place.tp.partition, place.read, first, last)
-                )
-            return
-        self.loop.call_later(_PAUSE_S, self._resume, place, place.read)
-        place.stopped = True
+        lost = await self._lost(place) if isinstance(error, OffsetOutOfRangeError) else None
+        if lost is None:
+            await asyncio.sleep(_PAUSE_S)
+            self._resume(place, place.read)
+        elif self._is_ours(place) and self._hooks.on_lost_range is not None:
+            self._hooks.on_lost_range(lost)
+
+    async def _lost(self, place: Place) -> LostRange | None:
+        """What is lost, when the log does not hold the place; None when it does, or Kafka is away."""
+        try:
+            first, last = await self._thread.ends(place.tp)
+        except KafkaError:
+            return None
+        if first <= place.read <= last:
+            return None
+        return LostRange(place.tp.topic, place.tp.partition, place.read, first, last)
 
     def _resume(self, place: Place, position: int) -> None:
         place.stopped = False

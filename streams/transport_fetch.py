@@ -19,12 +19,15 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, credentials_to_aiokafka_auth, server_list
 from faust.types import TP
+from mode.threads import QueueServiceThread
 
 from streams.transport_batch import Options, Record
 
 _T = TypeVar("_T")
 _CHUNK = 64
 _STALE_S = 0.05
+_COMMIT_S = 2.0
+_STOP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +200,11 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         if not theirs:
             return False
         try:
-            await consumer.commit(theirs)
-        except KafkaError as error:  # Faust ends the worker here; the position is Redis's, so it can wait
+            await asyncio.wait_for(consumer.commit(theirs), _COMMIT_S)
+        except (
+            KafkaError,
+            TimeoutError,
+        ) as error:  # Faust ends the worker here; the position is Redis's, so it can wait
             self.log.warning("Kafka did not take the positions %r: %r", theirs, error)
             return False
         return True
@@ -210,6 +216,12 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         await super().on_start()
         # A partition that waits for its batch to be done must not hold up the others of its broker (100 ms).
         cast(Any, self._consumer)._fetcher._prefetch_backoff = 0
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group and stop; not waiting long for a broker that is away."""
+        await QueueServiceThread.on_thread_stop(self)
+        if self._consumer is not None:
+            await asyncio.wait([asyncio.ensure_future(self._consumer.stop())], timeout=_STOP_S)
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf, options = self.app.conf, self.options

@@ -287,6 +287,11 @@ async def test_while_kafka_is_away_the_worker_waits_and_then_reads_on(
         await asyncio.to_thread(produce, broker.bootstrap, topic, numbered(50, 50))
         await until(lambda: reader.values()[-1:] == [b"99"], "reading on", 40)
         assert not reader.app.should_stop
+        await asyncio.to_thread(broker.kill)
+        began = time.monotonic()
+    assert time.monotonic() - began < 15, (
+        "a worker that is told to end does not wait for a broker that is away"
+    )
     assert set(reader.values()) == set(numbered(100))
 
 
@@ -294,3 +299,19 @@ async def test_while_kafka_is_away_the_worker_waits_and_then_reads_on(
 def test_options_out_of_range_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         Options(**{name: 0})
+
+
+async def test_a_worker_without_partitions_waits_longer_than_the_poll_interval_and_takes_over(
+    kafka: str, namespace: str
+) -> None:
+    topic = create(kafka, f"{namespace}.a")
+    readers = [Reader(kafka, topic, namespace, poll_interval_s=1.0) for _ in range(2)]
+    first, second = readers
+    async with running(second.app):
+        async with running(first.app):
+            await until(lambda: any(list(r.app.consumer.places()) for r in readers), "an owner")
+            await asyncio.sleep(3)
+            produce(kafka, topic, numbered(1))
+            await until(lambda: any(r.batches for r in readers), "the owner reads")
+        produce(kafka, topic, numbered(1, 1))
+        await until(lambda: second.values()[-1:] == [b"1"], "the other one reads on")
