@@ -43,6 +43,7 @@ def client_args(settings: Settings) -> dict[str, Any]:
     args: dict[str, Any] = {
         "bootstrap_servers": [server.strip() for server in settings.kafka.split(",")],
         "security_protocol": settings.kafka_security_protocol,
+        "bootstrap_timeout_ms": 10_000,
     }
     if settings.kafka_security_protocol.startswith("SASL"):
         args |= {
