@@ -8,6 +8,7 @@ place belongs to one generation and says where the next batch begins; nothing el
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -302,7 +303,11 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
         return True
 
     def finished(self, message: Any) -> None:
-        """A batch is done: its partition may be fetched again, its end may be committed."""
+        """A batch is no longer under way: its partition may be fetched again, from where it is done.
+
+        Faust acknowledges a batch its agent failed on, too: it does so while the agent's stream is being closed.
+        """
+        failed = sys.exc_info()[0] is GeneratorExit
         self._unacked_messages.discard(message)
         self._acked.pop(message.tp, None)
         self._acked_index.pop(message.tp, None)
@@ -311,20 +316,19 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
             return
         place.message = None
         if self.app.flow_control.is_active():  # else the stream may have skipped it
-            self._note_done(place)
+            self._note_done(place, message.value.from_position if failed else message.value.next_position)
         self._thread.wake()
 
-    def _note_done(self, place: Place) -> None:
-        """How far the partition is done; what an agent did not fold in is read again, after a pause."""
+    def _note_done(self, place: Place, done: int) -> None:
+        """How far the partition is done; what its agent did not do is read again, after a pause."""
         ask = self._hooks.reached
         reached = None if ask is None else ask(place.tp.topic, place.tp.partition, place.generation)
-        if reached is None:
-            place.done = place.begin
-        elif reached != UNKNOWN:
-            place.done = reached
-            if reached != place.begin and place.seek is None:
-                place.stopped = True
-                self.loop.call_later(_PAUSE_S, self._resume, place, reached)
+        if reached == UNKNOWN:
+            return
+        place.done = done if reached is None else reached
+        if place.done != place.begin and place.seek is None:
+            place.stopped = True
+            self.loop.call_later(_PAUSE_S, self._resume, place, place.done)
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Tell Kafka how far each partition is done; what it did not take is told again (faust #316, #606)."""

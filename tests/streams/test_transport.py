@@ -187,6 +187,43 @@ async def test_a_batch_its_agent_failed_on_is_given_again(kafka: str, namespace:
     assert failures == 2
 
 
+async def test_without_a_position_of_its_own_a_failed_batch_is_given_again_too(
+    kafka: str, namespace: str
+) -> None:
+    topic = create(kafka, f"{namespace}.a")
+    produce(kafka, topic, numbered(10))
+    done: list[Batch] = []
+    failures: list[Batch] = []
+
+    async def work(batch: Batch) -> None:
+        if not failures:
+            failures.append(batch)
+            raise ArithmeticError("a bug in the agent")
+        done.append(batch)
+
+    reader = Reader(kafka, topic, namespace, work=work)
+    async with running(reader.app):
+        await until(lambda: done, "the batch given again", 30)
+    assert [r.value for b in done for r in b.records] == numbered(10)
+
+
+async def test_a_batch_that_is_cut_short_by_the_end_of_its_worker_is_not_done(
+    kafka: str, namespace: str
+) -> None:
+    topic = create(kafka, f"{namespace}.a")
+    produce(kafka, topic, numbered(10))
+
+    async def stuck(batch: Batch) -> None:
+        await asyncio.Event().wait()
+
+    first = Reader(kafka, topic, namespace, work=stuck)
+    async with running(first.app):
+        await first.read(10)
+    second = Reader(kafka, topic, namespace)
+    async with running(second.app):
+        await second.read(10)
+
+
 async def test_kafka_is_told_how_far_each_partition_is_done(kafka: str, namespace: str) -> None:
     topic = create(kafka, f"{namespace}.a", 2)
     for p in range(2):
