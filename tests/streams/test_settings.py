@@ -1,0 +1,73 @@
+"""Settings: one place, checked as a whole, told with the mend, secrets never shown."""
+
+import pytest
+
+from online_models.errors import SettingsError
+from streams import settings
+from streams.settings import Settings
+
+
+def test_a_variable_and_what_a_command_was_given_are_read_in_that_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FRESHET_NAMESPACE", "shop")
+    monkeypatch.setenv("FRESHET_HTTP_PORT", "9000")
+    loaded = settings.load(**settings.assignments(["http-port=9001"]))
+    assert (loaded.namespace, loaded.http_port) == ("shop", 9001)
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_an_error_names_the_variable_and_what_would_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRESHET_PARTITIONS", "0")
+    monkeypatch.setenv("FRESHET_LOG_FORMAT", "xml")
+    with pytest.raises(SettingsError) as told:
+        settings.load()
+    assert "FRESHET_PARTITIONS: Input should be greater than or equal to 1" in str(told.value)
+    assert "FRESHET_LOG_FORMAT: Input should be 'auto', 'json' or 'text'" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"recommend_n": 300}, "candidates must be at least recommend_n"),
+        ({"pending_ttl_ms": 1_000}, "pending_ttl_ms must be at least attribution_window_ms"),
+        ({"kafka_security_protocol": "SASL_SSL"}, "kafka_sasl_username"),
+        ({"actions": {"like": 1.0}}, "actions must hold click"),
+        ({"redis_url": "http://x"}, "must begin with redis://"),
+        ({"surfaces": {}}, "at least one surface"),
+    ],
+)
+def test_a_contradiction_is_told_at_the_start(given: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        settings.load(**given)
+
+
+def test_a_misspelt_setting_is_answered_with_the_nearest() -> None:
+    with pytest.raises(SettingsError, match="did you mean partitions"):
+        settings.assignments(["partitons=4"])
+    with pytest.raises(SettingsError, match="name=value"):
+        settings.assignments(["partitions"])
+
+
+def test_a_setting_can_be_reached_into_by_a_command_and_by_a_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = settings.load(**settings.assignments(["surfaces.home.seen=none", "surfaces.home.fatigue_k=2"]))
+    assert (loaded.surfaces["home"].seen, loaded.surfaces["home"].fatigue_k) == ("none", 2)
+    monkeypatch.setenv("FRESHET_SURFACES", '{"item": {"seen": "fatigue"}}')
+    assert settings.load().surfaces["item"].seen == "fatigue"
+
+
+def test_no_secret_is_shown_printed_or_dumped() -> None:
+    loaded = settings.load(
+        redis_url="redis://app:hush@db:6379/0",
+        kafka_security_protocol="SASL_SSL",
+        kafka_sasl_username="app",
+        kafka_sasl_password="hush",
+    )
+    everything = [settings.shown(loaded, name) for name in Settings.model_fields]
+    assert "hush" not in " ".join(everything) + repr(loaded) + str(loaded) + loaded.model_dump_json()
+    assert settings.shown(loaded, "redis_url") == "redis://app:***@db:6379/0"
