@@ -25,6 +25,7 @@ given again (Faust restarts the agent), again and again: an agent catches what a
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import faust
@@ -45,6 +46,7 @@ __all__ = [
     "Record",
     "Transport",
     "batches",
+    "on_batches",
     "seek",
 ]
 
@@ -68,6 +70,18 @@ class _AsIs(Schema):  # type: ignore[misc]
 def batches(app: faust.App, topic: str) -> Any:
     """The topic as a channel of `Batch`, for ``@app.agent``."""
     return app.topic(topic, schema=_AsIs())
+
+
+def on_batches(
+    app: faust.App, topic: str, handle: Callable[[Batch], Awaitable[object]], *, name: str
+) -> None:
+    """An agent that awaits ``handle`` for each batch of a topic."""
+
+    async def read(stream: Any) -> None:
+        async for batch in stream:
+            await handle(batch)
+
+    app.agent(batches(app, topic), name=name)(read)
 
 
 def seek(app: faust.App, topic: str, partition: int, position: int | None) -> None:

@@ -73,7 +73,6 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
         self._places: dict[TP, Place] = {}
         self._locating: dict[TP, asyncio.Task[None]] = {}
         self._generation = -1
-        self.position_gaps = 0
         super().__init__(*args, **kwargs)
         self.app.sensors.add(_Acks(self))
 
@@ -213,7 +212,7 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
     async def _drain_once(self) -> None:
         generation = self._generation
         for place in self._places.values():
-            if place.seek is not None:
+            if place.seek is not None and place.message is None:
                 place.begin = place.read = place.seek
                 place.seek = None
         wanted = {place.tp: place.read for place in self._places.values() if place.has_room}

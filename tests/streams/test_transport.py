@@ -103,6 +103,24 @@ async def test_a_seek_is_done_between_fetches_and_reads_again_from_there(kafka: 
         await until(lambda: reader.values()[-1] == b"100", "reading on")
 
 
+async def test_a_seek_while_a_batch_is_under_way_is_not_undone_by_its_end(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a")
+    produce(kafka, topic, numbered(10))
+    release = asyncio.Event()
+
+    async def held_up(batch: Batch) -> None:
+        await release.wait()
+
+    reader = Reader(kafka, topic, namespace, work=held_up)
+    async with running(reader.app):
+        await reader.read(10)
+        seek(reader.app, topic, 0, 4)
+        produce(kafka, topic, numbered(10, 10))
+        release.set()
+        await reader.read(26)
+    assert reader.values() == numbered(10) + numbered(16, 4)
+
+
 async def test_a_lost_range_stops_its_partition_alone_and_is_told(kafka: str, namespace: str) -> None:
     topic = create(kafka, f"{namespace}.a", 2)
     for p in range(2):

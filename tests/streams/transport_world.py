@@ -11,7 +11,7 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
 from streams.faust_app import FreshetApp, make_app
-from streams.transport import Batch, Hooks, Options, batches
+from streams.transport import Batch, Hooks, Options, on_batches
 
 
 def create(bootstrap: str, topic: str, partitions: int = 1, **configs: str) -> str:
@@ -72,12 +72,12 @@ class Reader:
             group, bootstrap, hooks=hooks, options=options, session_timeout_s=6, heartbeat_s=1, **conf
         )
 
-        @self.app.agent(batches(self.app, topic), name=f"{group}.read")
-        async def read(stream: Any) -> None:
-            async for batch in stream:
-                self.batches.append(batch)
-                if work is not None:
-                    await work(batch)
+        async def note(batch: Batch) -> None:
+            self.batches.append(batch)
+            if work is not None:
+                await work(batch)
+
+        on_batches(self.app, topic, note, name=f"{group}.read")
 
     def values(self, partition: int = 0) -> list[bytes | None]:
         """What was read of a partition, in order."""
