@@ -36,7 +36,8 @@ def recommendations(
     """
     asked = {"n": n, "surface": surface, "explain": "true" if explain else None}
     query = urlencode({k: v for k, v in asked.items() if v is not None})
-    answer = get(f"{base.rstrip('/')}/v1/recommendations/{quote(user, safe='')}?{query}", timeout_s=timeout_s)
+    path = f"/v1/recommendations/{quote(user, safe='')}" + (f"?{query}" if query else "")
+    answer = get(base.rstrip("/") + path, timeout_s=timeout_s)
     if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
         raise ApiUnavailable(f"{base}: the answer holds no items; is it freshet's API?")
     return answer

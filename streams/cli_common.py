@@ -35,7 +35,8 @@ class Command(TyperCommand):
         except Exception as error:
             if not _expected(error):
                 raise
-            typer.secho(f"freshet {self.name}: {error}", err=True, fg="red")
+            hint = "\n  freshet doctor says what is wrong and how to mend it" if _of_kafka(error) else ""
+            typer.secho(f"{ctx.command_path}: {error}{hint}", err=True, fg="red")
             raise typer.Exit(1) from error
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
@@ -120,5 +121,8 @@ def _expected(error: Exception) -> bool:
     from online_models.errors import FreshetError
 
     known = (FreshetError, DatasetError, FileNotFoundError, IsADirectoryError, ConnectionError)
-    of_kafka = any(kind.__module__.startswith("kafka.errors") for kind in type(error).__mro__)
-    return isinstance(error, known) or of_kafka
+    return isinstance(error, known) or _of_kafka(error)
+
+
+def _of_kafka(error: Exception) -> bool:
+    return any(kind.__module__.startswith("kafka.errors") for kind in type(error).__mro__)

@@ -89,7 +89,7 @@ class EventProducer:
         self._clock = clock
         self._first_error: Exception | None = None
         self._on_error = on_error or self._keep
-        args = {"bootstrap_servers": bootstrap.split(","), **(client or {})}
+        args = {"bootstrap_servers": bootstrap.split(","), "max_block_ms": 15_000, **(client or {})}
         self._producer = KafkaProducer(
             **args, acks="all", enable_idempotence=True, linger_ms=linger_ms, batch_size=65_536,
             max_request_size=2_097_152,

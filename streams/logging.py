@@ -17,8 +17,9 @@ PERSONAL = frozenset({"user_id", "user", "anonymous_id", "key", "raw", "value", 
 """Fields that may say who somebody is or what somebody did: never written."""
 
 _OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_NOISY = {
-    "kafka": "WARNING",
+# kafka-python logs each attempt of a connection as an error, and then raises what matters.
+_HELD = {
+    "kafka": "CRITICAL",
     "aiokafka": "WARNING",
     "faust": "WARNING",
     "mode": "WARNING",
@@ -88,8 +89,8 @@ def configure(
     handler = logging.StreamHandler(out)
     handler.setFormatter(Readable(colour=out.isatty()) if as_text else JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name, least in _NOISY.items():
-        logging.getLogger(name).setLevel(level if level == "ERROR" else least)
+    for name, least in _HELD.items():
+        logging.getLogger(name).setLevel(max(logging.getLevelName(level), logging.getLevelName(least)))
     logging.captureWarnings(True)
 
 
