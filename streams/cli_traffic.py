@@ -104,8 +104,9 @@ def replay(
     dataset = open_dataset(file)
     pace = implementation.Pace(speed=1.0 if original_timing else speed, rate=rate)
     events = list(implementation.events_of(dataset, min_rating=min_rating, source=file.name.split(".")[0]))
+    created = {} if now else implementation.first_seen(events)
     with EventProducer.of(settings) as producer:
-        items = implementation.send_catalog(dataset, producer) if catalog else 0
+        items = implementation.send_catalog(dataset, producer, created) if catalog else 0
         with _progress(min(len(events), limit or len(events)), quiet=as_json) as advance:
             done = implementation.replay(
                 events, producer, pace=pace, limit=limit, as_of_now=now, progress=advance
@@ -255,20 +256,35 @@ def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-def _chooser(settings: Settings, world: Any, slates: Slates) -> Callable[[str, int, int], Any]:
-    from streams import ask
+def _chooser(settings: Settings, world: Any, slates: Slates) -> Callable[..., Any]:
     from streams.simulate import Slate
 
     if slates is Slates.API:
-        base = f"http://{settings.http_host}:{settings.http_port}"
-
-        def asked(user: str, n: int, now: int) -> Slate:
-            answer = ask.recommendations(base, user, n=n)
-            return Slate([item["item_id"] for item in answer["items"]], answer.get("request_id"))
-
-        return asked
+        return _asked_of_the_api(f"http://{settings.http_host}:{settings.http_port}")
     choose = getattr(world, slates.value)
-    return lambda user, n, now: Slate(choose(user, n, now), None)
+    return lambda user, n, now, acted: Slate(choose(user, n, now, acted))
+
+
+def _asked_of_the_api(base: str) -> Callable[..., Any]:
+    """Slates over HTTP; once it has answered, a visit without an answer is a visit that sees nothing."""
+    from streams import ask
+    from streams.simulate import Slate
+
+    answered = False
+
+    def asked(user: str, n: int, now: int, acted: Any) -> Slate:
+        nonlocal answered
+        try:
+            answer = ask.recommendations(base, user, n=n)
+        except ask.ApiUnavailable as error:
+            if not answered:
+                raise
+            typer.secho(str(error), err=True, fg="yellow")
+            return Slate([])
+        answered = True
+        return Slate([item["item_id"] for item in answer["items"]], answer.get("request_id"))
+
+    return asked
 
 
 def _short(value: Any) -> str:

@@ -75,11 +75,26 @@ def events_of(
         yield from to_events(record, index, source=source)
 
 
-def send_catalog(dataset: Dataset, producer: EventProducer) -> int:
-    """Produce what is known of the items; returns how many."""
+def first_seen(events: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """When each item first occurs, ms: the nearest thing to its age where a data set tells none."""
+    seen: dict[str, int] = {}
+    for event in events:
+        for item_id in [event["item_id"]] if "item_id" in event else [s["item_id"] for s in event["items"]]:
+            seen.setdefault(item_id, event["ts"])
+    return seen
+
+
+def send_catalog(dataset: Dataset, producer: EventProducer, created: Mapping[str, int] | None = None) -> int:
+    """Produce what is known of the items; returns how many.
+
+    Args:
+        created: when each item came into being, ms; one that is not in it came now.
+    """
     for item_id, info in dataset.items.items():
         entry = item_entry(item_id, info)
-        producer.item(entry.pop("item_id"), **entry)
+        since = (created or {}).get(item_id)
+        age = {} if since is None else {"created_at": since, "ts": since}
+        producer.item(entry.pop("item_id"), **entry, **age)
     return len(dataset.items)
 
 

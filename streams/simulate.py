@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -37,7 +38,8 @@ class Plan:
     n: int = 10
 
 
-Choose = Callable[[str, int, int], Slate]
+Choose = Callable[[str, int, int, Collection[str]], Slate]
+"""Who is shown what: (user, n, now, items the user acted on) -> slate."""
 
 
 def now_ms() -> int:
@@ -68,6 +70,7 @@ class Traffic:
     def __init__(self, world: World, plan: Plan, wait: Callable[[int], None] = lambda ts: None) -> None:
         self.world, self.plan, self._wait = world, plan, wait
         self.board = Scoreboard(world)
+        self.acted: defaultdict[str, set[str]] = defaultdict(set)  # at most users x items of the world
         self._queue: list[tuple[int, int, Happening]] = []
         self._order = count()
         self.end_ms = world.config.start_ms + round(plan.duration_s * 1_000)
@@ -84,11 +87,13 @@ class Traffic:
             self._wait(ts)
             if happening.visit is not None:
                 self._next_visit(visits)
+            elif happening.event is not None and "item_id" in happening.event:
+                self.acted[happening.event["user_id"]].add(happening.event["item_id"])
             yield happening
 
     def show(self, user: str, slate: Slate, now: int) -> None:
         """A user is shown a slate: score it, and let the user react in due time."""
-        self.board.add(user, slate.items, now)
+        self.board.add(user, slate.items, now, self.acted[user])
         for event in self.world.react(user, slate.items, now, request_id=slate.request_id):
             self._push(Happening(event["ts"], event=event))
 
@@ -113,7 +118,7 @@ def to_kafka(world: World, plan: Plan, choose: Choose, settings: Settings) -> Sc
             elif happening.event is not None:
                 producer.event(happening.event)
             elif happening.visit is not None:
-                traffic.show(happening.visit, choose(happening.visit, plan.n, happening.ts), happening.ts)
+                _show(traffic, choose, happening.visit, happening.ts)
     return traffic.board
 
 
@@ -124,8 +129,12 @@ def to_lines(world: World, plan: Plan, choose: Choose, write: Callable[[bytes], 
         if happening.event is not None:
             write(orjson.dumps(happening.event) + b"\n")
         elif happening.visit is not None:
-            traffic.show(happening.visit, choose(happening.visit, plan.n, happening.ts), happening.ts)
+            _show(traffic, choose, happening.visit, happening.ts)
     return traffic.board
+
+
+def _show(traffic: Traffic, choose: Choose, user: str, now: int) -> None:
+    traffic.show(user, choose(user, traffic.plan.n, now, traffic.acted[user]), now)
 
 
 def _sleep_until(ts: int) -> None:

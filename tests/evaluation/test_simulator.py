@@ -115,7 +115,12 @@ def test_traffic_is_in_order_of_time_and_valid() -> None:
 def test_a_world_written_as_lines_is_the_same_twice() -> None:
     def written() -> list[bytes]:
         world, lines = World(SMALL), []
-        to_lines(world, Plan(duration_s=5.0), lambda u, n, t: Slate(world.popular(u, n, t)), lines.append)
+        to_lines(
+            world,
+            Plan(duration_s=5.0),
+            lambda u, n, t, acted: Slate(world.popular(u, n, t, acted)),
+            lines.append,
+        )
         return lines
 
     assert written() == written() != []

@@ -156,6 +156,7 @@ def test_a_data_set_is_replayed_with_its_titles(where: list[str], tmp_path: Path
     assert code == 0 and (told["events"], told["items"], told["refused"]) == (2, 1, 0)
     code, out, _ = _run("tail", "catalog", "--from-start", "--limit", "1", "--json", *where)
     assert json.loads(out)["tags"] == ["Western"]
+    assert json.loads(out)["created_at"] == 10_000, "an item is as old as its first event"
 
 
 def test_simulated_users_without_an_api_are_shown_a_baseline(where: list[str]) -> None:
@@ -201,7 +202,10 @@ def api() -> Iterator[tuple[str, list[str]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            known = "/alice" in self.path
+            if "/u" in self.path and len(asked) % 2 == 0:
+                self.send_error(503)
+                return
+            known = "/alice" in self.path or "/u" in self.path
             answer = (
                 {
                     "user_id": "alice",
@@ -235,6 +239,17 @@ def test_recommendations_are_asked_for_over_http(api: tuple[str, list[str]]) -> 
     code, _, err = _run("recommend", "a/b ü", "--url", url)
     assert code == 1 and "422 user_id: too long" in err
     assert asked[-1] == "/v1/recommendations/a%2Fb%20%C3%BC"
+
+
+def test_simulated_users_go_on_when_the_api_fails_for_a_while(
+    api: tuple[str, list[str]], where: list[str]
+) -> None:
+    port = api[0].rsplit(":", 1)[1]
+    code, out, err = _run(
+        "simulate", "--duration", "1", "--rate", "20", "--json", "--http-port", port, *where
+    )
+    assert code == 0 and "503" in err
+    assert json.loads(out)["slates"] == (len(api[1]) + 1) // 2
 
 
 def test_an_api_that_is_not_there_is_one_line_with_the_mend() -> None:

@@ -10,6 +10,7 @@ import redis
 from online_models.snapshot import SnapshotStore
 from streams import doctor, settings, topics
 from streams.doctor import Finding
+from streams.embedded import EmbeddedKafka
 from streams.settings import Settings
 from tests.support.redis_server import RedisServer
 
@@ -89,3 +90,12 @@ def test_a_broken_newest_snapshot_is_found(tmp_path: Path) -> None:
     assert [f.state for f in doctor._snapshots(given)] == ["ok"]
     (tmp_path / version / "m.npz").write_bytes(b"broken")
     assert [f.state for f in doctor._snapshots(given)] == ["warning"]
+
+
+def test_an_embedded_broker_is_asked_only_what_it_knows() -> None:
+    pytest.importorskip("confluent_kafka", reason="the embedded Kafka needs confluent-kafka")
+    with EmbeddedKafka() as broker:
+        given = settings.load(kafka=broker.bootstrap, embedded=True)
+        assert [(f.state, f.what) for f in doctor._kafka(given)] == [("ok", "Kafka")]
+    gone = settings.load(kafka="127.0.0.1:1", embedded=True)
+    assert ["freshet demo" in f.mend for f in doctor._kafka(gone)] == [True]
