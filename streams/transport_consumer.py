@@ -201,6 +201,10 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
                 if not self.app.should_stop:
                     raise
                 return
+            except asyncio.CancelledError:
+                if not fetcher.should_stop:
+                    raise
+                return  # else Faust takes a worker that ends during a rebalance for a crashed one
             except _REFUSED:
                 raise
             except (

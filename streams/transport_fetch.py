@@ -47,6 +47,7 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     options: Options = Options()
     _waiter: asyncio.Future[None] | None = None
+    _telling: asyncio.Future[None] | None = None
     _woken = False
 
     # ------------------------------------------------------------------ called on the application's loop
@@ -199,12 +200,17 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         }
         if not theirs:
             return False
+        if self._telling is not None and not self._telling.done():
+            return False  # the one before still waits for Kafka
+        telling = self._telling = asyncio.ensure_future(consumer.commit(theirs))
+        telling.add_done_callback(lambda told: told.cancelled() or told.exception())
+        await asyncio.wait([telling], timeout=_COMMIT_S)
+        if not telling.done():
+            return False
         try:
-            await asyncio.wait_for(consumer.commit(theirs), _COMMIT_S)
-        except (
-            KafkaError,
-            TimeoutError,
-        ) as error:  # Faust ends the worker here; the position is Redis's, so it can wait
+            telling.result()
+        except KafkaError as error:
+            # Faust ends the worker here; where the position is Redis's, this one is only information.
             self.log.warning("Kafka did not take the positions %r: %r", theirs, error)
             return False
         return True
