@@ -13,6 +13,7 @@ retry. A record that freshet would refuse is refused here, with the field and th
 
 from __future__ import annotations
 
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ from kafka import KafkaProducer
 
 from streams import validation
 from streams.settings import Settings
+from streams.topics import BrokerUnavailable
 from streams.validation import Rejected, Rules
 
 EMBEDDED_API = (0, 11)
@@ -43,7 +45,7 @@ def client_args(settings: Settings) -> dict[str, Any]:
     args: dict[str, Any] = {
         "bootstrap_servers": [server.strip() for server in settings.kafka.split(",")],
         "security_protocol": settings.kafka_security_protocol,
-        "bootstrap_timeout_ms": 10_000,
+        "bootstrap_timeout_ms": 5_000,
     }
     if settings.kafka_security_protocol.startswith("SASL"):
         args |= {
@@ -56,6 +58,19 @@ def client_args(settings: Settings) -> dict[str, Any]:
     if settings.embedded:
         args["api_version"] = EMBEDDED_API
     return args
+
+
+def need_embedded(settings: Settings) -> None:
+    """With the embedded broker: is it there? A client whose version is given waits for ever for one that is not.
+
+    Raises:
+        BrokerUnavailable: nothing listens.
+    """
+    host, _, port = settings.kafka.split(",")[0].strip().rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=2.0).close()
+    except (OSError, ValueError) as error:
+        raise BrokerUnavailable(f"no embedded broker at {settings.kafka}: {error}") from error
 
 
 class EventProducer:
@@ -98,6 +113,8 @@ class EventProducer:
     @classmethod
     def of(cls, settings: Settings, **more: Any) -> Self:
         """A producer for the deployment that settings describe."""
+        if settings.embedded:
+            need_embedded(settings)
         args = client_args(settings)
         servers = ",".join(args.pop("bootstrap_servers"))
         return cls(servers, settings.namespace, actions=settings.actions, client=args, **more)

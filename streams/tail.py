@@ -13,7 +13,7 @@ import orjson
 from kafka import KafkaConsumer, TopicPartition
 
 from online_models.errors import FreshetError
-from streams.client import client_args
+from streams.client import client_args, need_embedded
 from streams.settings import Settings
 from streams.topics import topic_name
 
@@ -66,6 +66,8 @@ def follow(
         NoSuchTopic: there is no such topic.
     """
     name = topic_name(settings.namespace, topic)
+    if settings.embedded:
+        need_embedded(settings)
     consumer = KafkaConsumer(**client_args(settings), group_id=None, enable_auto_commit=False)
     try:
         _place(consumer, name, from_start=from_start)

@@ -190,9 +190,12 @@ def test_watching_ends_by_ctrl_c_without_a_traceback(where: list[str]) -> None:
     assert "Traceback" not in err and watcher.returncode in (0, 1, 130)
 
 
-def test_a_broker_that_is_not_there_is_one_line() -> None:
-    code, _, err = _run("tail", "events", "--kafka", "127.0.0.1:1")
-    assert code == 1 and "freshet doctor" in err and len(err.splitlines()) <= 3
+@pytest.mark.parametrize("words", [[], ["--embedded"]], ids=["real", "embedded"])
+@pytest.mark.parametrize("command", ["tail events", "produce"])
+def test_a_broker_that_is_not_there_is_one_line(command: str, words: list[str]) -> None:
+    given = ["--kafka", "127.0.0.1:1", *words]
+    code, _, err = _run(*command.split(), *given, stdin=EVENT)
+    assert code == 1 and "127.0.0.1:1" in err and len(err.splitlines()) <= 3
 
 
 @pytest.fixture
