@@ -245,7 +245,9 @@ def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     columns = (
         BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console(stderr=True), disable=quiet, transient=True) as bar:
+    with Progress(
+        *columns, console=console(stderr=True), disable=quiet or not sys.stderr.isatty(), transient=True
+    ) as bar:
         task = bar.add_task("replay", total=total, rate="")
 
         def advance(count: int) -> None:

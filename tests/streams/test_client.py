@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from streams import settings, tail, validation
+from streams import settings, tail, topics, validation
 from streams.client import EventProducer, EventRefused, client_args
 from streams.embedded import EmbeddedKafka
 from streams.partitioner import partition_of
@@ -22,8 +22,14 @@ def broker() -> Iterator[EmbeddedKafka]:
         yield kafka
 
 
-@pytest.fixture
-def deployment(broker: EmbeddedKafka, namespace: str) -> Settings:
+@pytest.fixture(params=["embedded", pytest.param("real", marks=pytest.mark.kafka)])
+def deployment(request: pytest.FixtureRequest, namespace: str) -> Settings:
+    """A deployment of 4 partitions, on the mock broker and on a real one."""
+    if request.param == "real":
+        bootstrap = request.getfixturevalue("kafka")
+        topics.ensure(bootstrap, namespace, partitions=4)
+        return settings.load(kafka=bootstrap, namespace=namespace)
+    broker: EmbeddedKafka = request.getfixturevalue("broker")
     broker.ensure(namespace)
     return settings.load(kafka=broker.bootstrap, namespace=namespace, embedded=True)
 
@@ -150,7 +156,13 @@ def test_a_data_sets_events_can_be_cut_by_rating(tmp_path: object) -> None:
     assert [e["event_id"] for e in events_of(dataset, min_rating=4, source="ml")] == ["ml-1", "ml-2"]
 
 
-def test_following_begins_at_the_end_and_a_missing_topic_says_what_makes_it(deployment: Settings) -> None:
+@pytest.mark.kafka
+def test_following_a_topic_that_is_missing_says_what_makes_it(kafka: str, namespace: str) -> None:
+    with pytest.raises(tail.NoSuchTopic, match="freshet topics create"):
+        next(tail.follow(settings.load(kafka=kafka, namespace=namespace), "events"))
+
+
+def test_following_begins_at_the_end(deployment: Settings) -> None:
     with EventProducer.of(deployment) as producer:
         producer.click("u", "before")
         producer.flush()
