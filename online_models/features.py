@@ -1,8 +1,9 @@
 """The one place features are named and computed, for learning and for serving alike.
 
 No scaler is learnt: transforms are fixed and bounded, so that what was logged years ago still means the same, and the
-version of the schema says which they were. A source's score enters as ``log(score / best + 0.01)`` and as its
-reciprocal rank, clipped to +-5.
+version of the schema says which they were. A source's score enters as ``log(score / best + 0.01)``: 0.01 for the best
+candidate, -4.6 for one the source has nothing to say about. Ages are counted in interactions of the whole stream, not
+in hours, so that a busy and a quiet deployment mean the same by them. Ids and file order are never features.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.base import Query
+from online_models.base import Ids, Query
 
 BOUND = 5.0
-_ABSENT = float(np.log(0.01))
-_OF_ITEM = ("item_age", "item_idle", "in_history", "history_recency", "bias")
-GAPS_MS = (60_000, 3_600_000, 86_400_000, 7 * 86_400_000)
-LENGTHS = (1, 3, 10, 30)
+OF_ITEM = ("age", "idle", "in_history", "history_recency", "latest", "before_latest", "repeats", "intercept")
+GAPS_MS = (1_000, 60_000, 300_000, 3_600_000, 86_400_000)
+LENGTHS = (1, 2, 4, 8, 16, 32)
 
 Rows = NDArray[np.float32]
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,54 +38,88 @@ class FeatureSchema:
         """The schema with these sources.
 
         >>> FeatureSchema.of(["popular"]).names[:2]
-        ('popular.score', 'popular.rank')
+        ('popular.score', 'age')
         """
-        names = tuple(f"{s}.{kind}" for s in sources for kind in ("score", "rank")) + _OF_ITEM
-        return cls(names, "1-" + blake2b("|".join(names).encode(), digest_size=6).hexdigest())
+        names = tuple(f"{s}.score" for s in sources) + OF_ITEM
+        return cls(names, "2-" + blake2b("|".join(names).encode(), digest_size=6).hexdigest())
 
 
-def of_sources(scores: NDArray[np.float32], ranks: NDArray[np.int32]) -> Rows:
-    """Features of what each source said.
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """What the ordering head's weights are crossed with.
+
+    ``gap`` is of the time since the user's last action, ``pace`` of the time between the last two, ``length`` of the
+    history.
+    """
+
+    gap: int
+    pace: int
+    length: int
+
+    @classmethod
+    def of(cls, query: Query) -> Buckets:
+        """The buckets of a query; without an action, or with one alone, the gap counts as endless.
+
+        >>> Buckets.of(Query(1, (4, 2), (100_000, 99_500), now=100_000))
+        Buckets(gap=0, pace=0, length=2)
+        """
+        times = query.recent_ts
+        gap = query.now - times[0] if times else GAPS_MS[-1]
+        pace = times[0] - times[1] if len(times) > 1 else GAPS_MS[-1]
+        return cls(_bucket(GAPS_MS, gap), _bucket(GAPS_MS, pace), _bucket(LENGTHS, len(query.recent)))
+
+
+def _bucket(edges: Sequence[int], value: int) -> int:
+    """How many edges ``value`` has reached."""
+    n = 0
+    for edge in edges:
+        if value < edge:
+            break
+        n += 1
+    return n
+
+
+def compute(scores: Rows, ids: Ids, query: Query, since_first: Counts, since_last: Counts) -> Rows:
+    """The features of some items.
 
     Args:
-        scores: float32[n, S], 0 where a source did not propose the item.
-        ranks: int32[n, S], 0 for the best, -1 where it did not.
+        scores: float32[sources, n], at least 0; 0 where a source has nothing to say.
+        ids: int32[n], ascending.
+        since_first, since_last: int64[n], interactions of the stream since each item was first and last acted on; below
+            0 for never.
 
     Returns:
-        float32[n, 2 S], score and rank of each source side by side.
+        float32[n, sources + 8], within +-5.
     """
-    highest = scores.max(axis=0, initial=1e-30)
-    out = np.empty((scores.shape[0], 2 * scores.shape[1]), dtype=np.float32)
-    out[:, 0::2] = np.log(scores / np.maximum(highest, 1e-30) + 0.01)
-    out[:, 1::2] = np.where(ranks >= 0, 1.0 / (1.0 + np.maximum(ranks, 0)), 0.0)
+    out = np.empty((len(ids), scores.shape[0] + len(OF_ITEM)), dtype=np.float32)
+    highest = np.maximum(scores.max(axis=1, initial=0.0), np.float32(1e-30))
+    out[:, : scores.shape[0]] = np.log(scores / highest[:, None] + np.float32(0.01)).T
+    of_item = out[:, scores.shape[0] :]
+    of_item[:, 0] = np.where(since_first >= 0, np.log1p(np.maximum(since_first, 0)) / 5.0, 0.0)
+    of_item[:, 1] = np.where(since_last >= 0, np.log1p(np.maximum(since_last, 0)) / 5.0, BOUND)
+    of_item[:, 2:7] = _of_history(ids, query)
+    of_item[:, 7] = 1.0
     return np.clip(out, -BOUND, BOUND, out=out)
 
 
-def of_items(ids: NDArray[np.int32], query: Query, first: NDArray[np.int64], last: NDArray[np.int64]) -> Rows:
-    """Features of the items themselves.
-
-    Args:
-        first, last: int64[n], when each item was first and last acted on (or created), ms; 0 when that is not known.
-
-    Returns:
-        float32[n, 5]: log days since it appeared, log hours since it was acted on, whether it is in the recent
-        history and how recently, and a constant (the intercept).
-    """
-    out = np.zeros((len(ids), len(_OF_ITEM)), dtype=np.float32)
-    age, idle = np.maximum(query.now - first, 0), np.maximum(query.now - last, 0)
-    out[:, 0] = np.where(first > 0, np.log1p(age / 86_400_000.0), 0.0)
-    out[:, 1] = np.where(last > 0, np.log1p(idle / 3_600_000.0), BOUND)
-    place = {item: k for k, item in reversed(list(enumerate(query.recent)))}
-    recency = np.array([place.get(i, -1) for i in ids.tolist()], dtype=np.float32)
-    out[:, 2] = recency >= 0
-    out[:, 3] = np.where(recency >= 0, 1.0 / (1.0 + np.maximum(recency, 0.0)), 0.0)
-    out[:, 4] = 1.0
-    return np.clip(out, -BOUND, BOUND, out=out)
-
-
-def buckets(query: Query) -> tuple[int, int]:
-    """The buckets of time gap and history length that the ordering head's weights are crossed with."""
-    gap = query.now - query.recent_ts[0] if query.recent_ts else GAPS_MS[-1] + 1
-    return int(np.searchsorted(GAPS_MS, gap, side="right")), int(
-        np.searchsorted(LENGTHS, len(query.recent), side="right")
-    )
+def _of_history(ids: Ids, query: Query) -> Rows:
+    """Whether each item is in the history, how recently, whether it is its last or last but one, and repeats."""
+    out = np.zeros((len(ids), 5), dtype=np.float32)
+    if not query.recent or not len(ids):
+        return out
+    places: dict[int, int] = {}
+    repeats: dict[int, int] = {}
+    for k, item in enumerate(query.recent):
+        places.setdefault(item, k)
+        repeats[item] = repeats.get(item, -1) + 1
+    held = np.fromiter(places, dtype=np.int64, count=len(places))
+    at = np.minimum(np.searchsorted(ids, held), len(ids) - 1)
+    found = ids[at] == held
+    rows = at[found]
+    place = np.fromiter(places.values(), dtype=np.float32, count=len(places))[found]
+    out[rows, 0] = 1.0
+    out[rows, 1] = 1.0 / (1.0 + place)
+    out[rows, 2] = place == 0
+    out[rows, 3] = place == 1
+    out[rows, 4] = np.log1p(np.fromiter(repeats.values(), dtype=np.float32, count=len(repeats))[found])
+    return out

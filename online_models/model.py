@@ -1,28 +1,42 @@
 """Retrieval and ordering together: the learnt state that a worker and an API replica both hold.
 
-Every source learns from every interaction, once. A request asks each source for its best, merges them into at most
-``n`` candidates and orders those. Reads never change anything.
+Every source learns from every interaction, once. A request asks each family of sources what it can say, unites the
+items, scores all of them by every source, sifts out at most ``n`` candidates and orders those. Reads never change
+anything. One process, one thread: working memory is shared between calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models import candidates as merging
-from online_models.base import Arrays, Ids, Interaction, Query, Scores, Source
-from online_models.candidates import Candidates
-from online_models.features import FeatureSchema
+from online_models import features
+from online_models.base import Arrays, Ids, Interaction, Query, Scores
+from online_models.candidates import Candidates, loudest
+from online_models.features import Buckets, FeatureSchema
 from online_models.ordering import OrderingHead
+from online_models.scratch import Uniter, best
 from online_models.sources.content import Content
-from online_models.sources.covisits import Covisits, View
+from online_models.sources.covisits import Covisits
 from online_models.sources.embedding import Embedding
+from online_models.sources.family import Family, Matrix, Touch
+from online_models.sources.fresh import Fresh
+from online_models.sources.neighbours import Neighbours
 from online_models.sources.popularity import Popularity
 
-HOUR, DAY = 3_600_000, 86_400_000
-FLOOR = "covisits_5"
+log = logging.getLogger(__name__)
+
+FLOOR = {"covisits_20.score": 0.5, "covisits_5.score": 0.5}
+RESERVED = {"content": 5, "fresh": 5}
+"""Candidates that a source may always bring, however little it has been heard on: nothing else knows a new item."""
+
+Keep = Callable[[Ids], NDArray[np.bool_]]
+_NO_ITEMS = np.zeros(0, dtype=np.int32)
+_START = 256
 
 
 class Model:
@@ -30,49 +44,70 @@ class Model:
 
     Args:
         seed: of everything random.
-        width: neighbours kept per item and list.
-        per_source: items each source proposes.
+        width: neighbours kept per item in the co-visit lists.
+        users: whose histories are kept for the neighbours' votes.
+        holders: latest holders kept per item.
+        union: items that are looked at closely for one request; beyond it, those the sources rate highest in sum.
+        hidden: units of the ordering head's hidden layer; 0 for none.
+
+    >>> model = Model()
+    >>> for user in range(5):
+    ...     model.learn_one(Interaction(user, item=1, ts=0))
+    ...     model.learn_one(Interaction(user, item=2, ts=1, recent=(1,), recent_ts=(0,)))
+    >>> c = model.candidates(Query(9, recent=(1,), recent_ts=(5,), now=6), exclude=np.array([1]))
+    >>> c.ids.tolist()
+    [2]
     """
 
-    def __init__(self, *, seed: int = 0, width: int = 200, per_source: int = 120) -> None:
-        if per_source < 1:
-            raise ValueError(f"per_source must be at least 1, not {per_source}")
-        self.per_source = per_source
-        self._both = Covisits(width=width)
-        self._after = Covisits(width=width, directed=True, shrink=5.0)
-        self._quick = Covisits(width=width, directed=True, half_life=1_500.0, shrink=2.0, span=5)
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        width: int = 200,
+        users: int = 50_000,
+        holders: int = 128,
+        union: int = 2_000,
+        hidden: int = 32,
+    ) -> None:
+        if union < 1:
+            raise ValueError(f"union must be at least 1, not {union}")
+        self.union = union
+        self.covisits = Covisits(width=width)
+        self.neighbours = Neighbours(users=users, holders=holders)
+        self.popularity = Popularity()
         self.embedding = Embedding(seed=seed)
-        self.content = Content("content")
-        self._popular = [Popularity(f"popular_{name}", ms) for name, ms in _HALF_LIVES]
-        self._views = [
-            View("covisits_20", self._both, 20, 0.9),
-            View(FLOOR, self._both, 5, 0.8),
-            View("covisits_1", self._both, 1, 1.0),
-            View("after_5", self._after, 5, 0.7),
-            View("after_quick", self._quick, 3, 0.6),
-        ]
-        self._sources: list[Source] = [*self._views, *self._popular, self.embedding, self.content]
-        self.sources: tuple[str, ...] = tuple(s.name for s in self._sources)
+        self.content = Content()
+        self.newest = Fresh()
+        self._families: dict[str, Family] = {
+            "covisits": self.covisits, "neighbours": self.neighbours, "popularity": self.popularity,
+            "embedding": self.embedding, "content": self.content, "fresh": self.newest,
+        }  # fmt: skip
+        self.sources: tuple[str, ...] = tuple(name for f in self._families.values() for name in f.names)
         self.schema = FeatureSchema.of(self.sources)
-        self.head = OrderingHead(self.schema, floor=f"{FLOOR}.score")
-        self._first = np.zeros(256, dtype=np.int64)
-        self._last = np.zeros(256, dtype=np.int64)
+        self.head = OrderingHead(self.schema, floor=FLOOR, hidden=hidden, seed=seed)
+        self.stats: Counter[str] = Counter()
+        self._reserved = [(self.sources.index(name), k) for name, k in RESERVED.items()]
+        self._uniter = Uniter()
+        self._ticks = 0  # interactions folded in
+        self._first = np.full(_START, -1, dtype=np.int64)  # in ticks; -1 for never
+        self._last = np.full(_START, -1, dtype=np.int64)
+        self._alive = np.ones(_START, dtype=np.bool_)
 
     # ------------------------------------------------------------------ learning
 
     def learn_one(self, x: Interaction) -> None:
         """Fold one interaction into every source."""
-        for lists in (self._both, self._after, self._quick):
-            lists.learn_one(x)
-        for popular in self._popular:
-            popular.learn_one(x)
-        self.embedding.learn_one(x)
         self._room(x.item)
-        self._first[x.item] = self._first[x.item] or x.ts
-        self._last[x.item] = max(self._last[x.item], x.ts)
+        self._ticks += 1
+        if self._first[x.item] < 0:
+            self._first[x.item] = self._ticks
+            self.newest.note(x.item, x.ts)
+        self._last[x.item] = self._ticks
+        for family in self._families.values():
+            family.learn_one(x)
 
     def learn_order(self, c: Candidates, target: int) -> None:
-        """One of the candidates a slate was chosen from was acted on."""
+        """One of the candidates a slate was chosen from was acted on; nothing happens when it is not among them."""
         self.head.learn(c, target)
 
     def note_item(
@@ -86,38 +121,116 @@ class Model:
     ) -> None:
         """A catalogue entry: its content makes the item retrievable at once."""
         self._room(item)
-        self._first[item] = self._first[item] or ts
+        self._alive[item] = True
+        self.newest.note(item, ts)
         self.content.note(item, tags=tags, title=title)
 
     def retire(self, item: int) -> None:
-        """The item is gone."""
-        for part in self._parts().values():
-            if not isinstance(part, OrderingHead):
-                part.drop(item)
-        self.content.drop(item)
+        """The item is gone; it is never proposed again unless :meth:`note_item` brings it back."""
+        self._room(item)
+        self._alive[item] = False
+        for family in self._families.values():
+            family.drop(item)
 
     def _room(self, item: int) -> None:
-        if item >= len(self._first):
-            more = np.zeros(max(2 * len(self._first), item + 1) - len(self._first), dtype=np.int64)
-            self._first, self._last = np.concatenate([self._first, more]), np.concatenate([self._last, more])
+        size = len(self._first)
+        if item >= size:
+            more = max(2 * size, item + 1) - size
+            never = np.full(more, -1, dtype=np.int64)
+            self._first, self._last = (
+                np.concatenate([self._first, never]),
+                np.concatenate([self._last, never]),
+            )
+            self._alive = np.concatenate([self._alive, np.ones(more, dtype=np.bool_)])
 
     # ------------------------------------------------------------------ answering
 
-    def propose(self, query: Query, n: int | None = None) -> dict[str, tuple[Ids, Scores]]:
-        """What each source proposes by itself, best first."""
-        return {s.name: s.retrieve(query, n or self.per_source) for s in self._sources}
+    def candidates(
+        self, query: Query, n: int = 200, *, exclude: Ids = _NO_ITEMS, keep: Keep | None = None
+    ) -> Candidates:
+        """At most ``n`` items with their features as of the query.
 
-    def candidates(self, query: Query, n: int = 200) -> Candidates:
-        """At most ``n`` items from all sources, with their features as of the query."""
-        return self.assemble(list(self.propose(query).values()), query, n)
+        Args:
+            exclude: items to leave out, in any order; unknown ones are ignored.
+            keep: given the ids of all that is proposed (ascending, a few hundred), says which are allowed.
+        """
+        union, scores, failed = self._propose(query, exclude)
+        if keep is not None:
+            allowed = keep(union)
+            union, scores = union[allowed], scores[:, allowed]
+        return self._sift(query, n, union, scores, failed)
 
-    def assemble(self, lists: list[tuple[Ids, Scores]], query: Query, n: int) -> Candidates:
-        """Candidates from lists of every source, in order of :attr:`sources` (an empty list for one that failed)."""
-        merged = merging.merge(lists, n)
-        known = merged.ids < len(self._first)
-        at = np.where(known, merged.ids, 0)
-        return merging.build(
-            merged, query, np.where(known, self._first[at], 0), np.where(known, self._last[at], 0)
+    def propose(self, query: Query, n: int = 100) -> dict[str, tuple[Ids, Scores]]:
+        """What each source proposes by itself, best first, ties by the lower id."""
+        union, scores, _ = self._propose(query, _NO_ITEMS)
+        return {name: best(union, scores[k], n) for k, name in enumerate(self.sources)}
+
+    def assemble(self, lists: Sequence[tuple[Ids, Scores]], query: Query, n: int) -> Candidates:
+        """Candidates from lists of every source, in order of :attr:`sources` (an empty list for one that failed).
+
+        :meth:`candidates` knows more: there every source scores what any of them proposed.
+        """
+        union, places = self._uniter.unite([ids for ids, _ in lists], allowed=self._alive)
+        scores = np.zeros((len(lists), len(union) + 1), dtype=np.float32)
+        for k, (_, said) in enumerate(lists):
+            scores[k, places[k]] = said
+        return self._sift(query, n, union, scores[:, :-1], ())
+
+    def _propose(self, query: Query, exclude: Ids) -> tuple[Ids, Matrix, tuple[str, ...]]:
+        """Every item that some source has something to say about, and what each source says."""
+        touches: dict[str, Touch] = {}
+        failed: list[str] = []
+        for name, family in self._families.items():
+            try:
+                touches[name] = family.touch(query)
+            except Exception:  # a request is answered without the source that failed
+                self._failed(name, failed)
+        lists = [touch.ids for touch in touches.values()]
+        own = np.fromiter(query.recent, dtype=np.int32, count=len(query.recent))
+        union, places = self._uniter.unite([*lists, own], exclude, self._alive)
+        at = dict(zip(touches, places, strict=False))
+        rows: list[Matrix] = []
+        for name, family in self._families.items():
+            row = np.zeros((len(family.names), len(union)), dtype=np.float32)
+            if name in touches:
+                try:
+                    row = touches[name].scores(at[name], union)
+                except Exception:
+                    self._failed(name, failed)
+            rows.append(row)
+        return union, np.concatenate(rows), tuple(failed)
+
+    def _failed(self, name: str, failed: list[str]) -> None:
+        failed.append(name)
+        self.stats[f"source_failed.{name}"] += 1
+        if self.stats[f"source_failed.{name}"] == 1:
+            log.exception("source %s gave no answer; requests go on without it", name)
+
+    def _sift(self, query: Query, n: int, union: Ids, scores: Matrix, failed: tuple[str, ...]) -> Candidates:
+        if len(union) > max(self.union, n):
+            highest = np.maximum(scores.max(axis=1), np.float32(1e-30))
+            rows = _highest((scores / highest[:, None]).sum(axis=0), max(self.union, n))
+            union, scores = union[rows], scores[:, rows]
+        since_first, since_last = self._ages(union)
+        rows_of_all = features.compute(scores, union, query, since_first, since_last)
+        buckets = Buckets.of(query)
+        if len(union) <= n:
+            return Candidates(union, rows_of_all, loudest(scores), buckets, failed)
+        worth = self.head.sift(rows_of_all, buckets)
+        for source, k in self._reserved:
+            said = scores[source]
+            first = np.lexsort((union, -said))[:k] if said.any() else _NO_ITEMS
+            worth[first[said[first] > 0]] = np.inf
+        rows = _highest(worth, n)
+        return Candidates(union[rows], rows_of_all[rows], loudest(scores[:, rows]), buckets, failed)
+
+    def _ages(self, ids: Ids) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        known = ids < len(self._first)
+        at = np.where(known, ids, 0)
+        first, last = np.where(known, self._first[at], -1), np.where(known, self._last[at], -1)
+        return (
+            np.where(first >= 0, self._ticks - first, -1),
+            np.where(last >= 0, self._ticks - last, -1),
         )
 
     def order(self, c: Candidates) -> NDArray[np.float64]:
@@ -126,26 +239,35 @@ class Model:
 
     def similar(self, item: int, n: int, now: int) -> tuple[Ids, Scores]:
         """Items like this one: co-visits, filled up by content."""
-        query = Query(0, (item,), (now,), now)
-        ids, scores = self._views[2].retrieve(query, n)
+        proposals = self.propose(Query(0, (item,), (now,), now), n + 1)
+        ids, scores = proposals["covisits_1"]
+        ids, scores = ids[ids != item][:n], scores[ids != item][:n]
         if len(ids) < n:
-            more, said = self.content.retrieve(query, n)
-            fresh = ~np.isin(more, ids)
+            more, said = proposals["content"]
+            new = ~np.isin(more, [*ids.tolist(), item])
             low = float(scores.min()) if len(scores) else 1.0
-            said = said / max(float(said.max(initial=1.0)), 1e-9) * low
-            ids, scores = np.concatenate([ids, more[fresh]])[:n], np.concatenate([scores, said[fresh]])[:n]
+            said = said / max(float(said.max(initial=0.0)), 1e-9) * low
+            ids, scores = np.concatenate([ids, more[new]])[:n], np.concatenate([scores, said[new]])[:n]
         return ids, scores
 
     def popular(self, n: int, now: int) -> tuple[Ids, Scores]:
         """What is acted on most, at a half-life of a day."""
-        return self._popular[1].retrieve(Query(0, (), (), now), n)
+        return self.popularity.top("popular_day", n, now)
+
+    def fresh(self, n: int, now: int) -> Ids:
+        """The newest items, the newest first."""
+        return self.newest.newest(n)
+
+    def user_vector(self, query: Query) -> NDArray[np.float32]:
+        """The history's vector, float32[d]; its inner product with an item's vector tells what comes next."""
+        return self.embedding.user_vector(query.recent)
 
     def vectors(self, ids: Ids) -> NDArray[np.float32]:
         """Normalised item vectors, float32[n, d]; zeros where there is none."""
-        return self.embedding.index.vectors(ids)
+        return self.embedding.vectors(ids)
 
     def explain(self, c: Candidates, row: int) -> dict[str, float]:
-        """What each feature adds to a candidate's score."""
+        """What each feature adds to a candidate's score, the largest first."""
         return self.head.contributions(c, row)
 
     # ------------------------------------------------------------------ exchange and snapshots
@@ -160,21 +282,36 @@ class Model:
 
     def arrays(self) -> Arrays:
         """All learnt state as arrays."""
-        parts = {f"{name}/{k}": v for name, part in self._parts().items() for k, v in part.arrays().items()}
-        return {**parts, "first": self._first.copy(), "last": self._last.copy()}
+        own = {"first": self._first.copy(), "last": self._last.copy(), "alive": self._alive.copy()}
+        out: Arrays = {**own, "ticks": np.array([self._ticks], dtype=np.int64)}
+        for name, part in self._parts().items():
+            out |= {f"{name}/{key}": array for key, array in part.arrays().items()}
+        return out
 
     def load(self, arrays: Arrays) -> None:
-        """Restore what :meth:`arrays` gave."""
+        """Restore what :meth:`arrays` gave.
+
+        Raises:
+            ValueError: the arrays are of other settings or another schema.
+        """
         for name, part in self._parts().items():
-            part.load({k.partition("/")[2]: v for k, v in arrays.items() if k.startswith(f"{name}/")})
+            prefix = f"{name}/"
+            part.load({k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)})
         self._first, self._last = arrays["first"].copy(), arrays["last"].copy()
+        self._alive, self._ticks = arrays["alive"].copy(), int(arrays["ticks"][0])
 
-    def _parts(self) -> dict[str, Covisits | Popularity | Embedding | OrderingHead]:
-        popular = {p.name: p for p in self._popular}
-        return {
-            "both": self._both, "after": self._after, "quick": self._quick, **popular,
-            "embedding": self.embedding, "head": self.head,
-        }  # fmt: skip
+    def _parts(self) -> dict[str, Family | OrderingHead]:
+        return {**self._families, "head": self.head}
 
 
-_HALF_LIVES = (("hour", HOUR), ("day", DAY), ("week", 7 * DAY), ("year", 365 * DAY))
+def _highest(values: NDArray[np.float32], n: int) -> NDArray[np.intp]:
+    """Places of the ``n`` highest values, ascending; among equals the first.
+
+    >>> _highest(np.array([1.0, 3.0, 1.0, 2.0], dtype=np.float32), 3).tolist()
+    [0, 1, 3]
+    """
+    cut = np.partition(values, len(values) - n)[len(values) - n]
+    kept = values > cut
+    ties = np.flatnonzero(values == cut)[: n - int(kept.sum())]
+    kept[ties] = True
+    return np.flatnonzero(kept)

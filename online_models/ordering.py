@@ -1,107 +1,152 @@
 """The ordering head: a softmax over the candidates of a request, learnt from which of them was acted on.
 
-``P(i | candidates) = exp(x_i . w) / sum_j exp(x_j . w)`` with ``w`` the sum of shared weights, weights of the time-gap
-bucket and weights of the history-length bucket (conditional logit, McFadden 1974). Adagrad with decaying sums, so that
-it never stops adapting. It starts at weight 1 on one source, the floor, and so is never much worse than that.
+``P(i | candidates) = exp(s_i) / sum_j exp(s_j)`` (conditional logit, McFadden 1974), ``s_i = x_i . w + f(x_i)``.
+``w`` is the sum of shared weights and of weights crossed with the time gap, the pace and the length of the history;
+``f`` is a small hidden layer. The linear part learns by its own softmax, so that it alone can sift candidates; the
+hidden layer learns what is left. Adagrad with fading sums (Duchi et al., 2011), so that it never stops adapting. It
+starts at weight 1 on proven sources, the floor, and so is never much worse than those.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import EllipsisType
+
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models import mlp
 from online_models.base import Arrays
 from online_models.candidates import Candidates
-from online_models.features import BOUND, GAPS_MS, LENGTHS, FeatureSchema
+from online_models.features import BOUND, GAPS_MS, LENGTHS, Buckets, FeatureSchema, Rows
 
-_ROWS = 1 + len(GAPS_MS) + 1 + len(LENGTHS) + 1
+_GAPS = len(GAPS_MS) + 1
+_CROSSES = 1 + 2 * _GAPS + len(LENGTHS) + 1
 _MOST = 10_000_000
+_START = 1.0  # of Adagrad's sums
+
+Parameters = dict[str, NDArray[np.float64]]
 
 
 class OrderingHead:
     """Scores candidates by learnt weights.
 
     Args:
-        floor: the feature that begins at weight 1.
-        rate: of Adagrad, above 0.
+        floor: features that begin at a weight, by name.
+        rate: of Adagrad for the linear part, above 0.
+        deep_rate: of Adagrad for the hidden layer, above 0.
+        hidden: units of the hidden layer; 0 for none.
         half_life: of Adagrad's sums, in examples; how soon old gradients stop holding the step back.
 
-    >>> head = OrderingHead(FeatureSchema.of(["popular"]), floor="popular.score")
-    >>> head.weights[0, 0]
+    >>> head = OrderingHead(FeatureSchema.of(["popular"]), floor={"popular.score": 1.0})
+    >>> head.parameters["linear"][0, 0]
     np.float64(1.0)
     """
 
     def __init__(
-        self, schema: FeatureSchema, *, floor: str, rate: float = 0.02, half_life: float = 200_000.0
+        self,
+        schema: FeatureSchema,
+        *,
+        floor: Mapping[str, float],
+        rate: float = 0.02,
+        deep_rate: float = 0.05,
+        hidden: int = 32,
+        half_life: float = 200_000.0,
+        seed: int = 0,
     ) -> None:
-        if floor not in schema.names:
-            raise ValueError(f"floor must be one of the features, not {floor!r}")
-        if rate <= 0 or half_life <= 0:
-            raise ValueError("rate and half_life must be above 0")
-        self.schema, self.rate = schema, rate
+        if unknown := sorted(set(floor) - set(schema.names)):
+            raise ValueError(f"floor must name features; {unknown} are none")
+        if rate <= 0 or deep_rate <= 0 or half_life <= 0 or hidden < 0:
+            raise ValueError("rate, deep_rate and half_life must be above 0, hidden at least 0")
+        self.schema = schema
         width = len(schema.names)
-        self.weights = np.zeros((_ROWS, width))
-        self.weights[0, schema.names.index(floor)] = 1.0
-        self.squares = np.full((_ROWS, width), 1.0)
+        linear = np.zeros((_CROSSES, width))
+        for name, weight in floor.items():
+            linear[0, schema.names.index(name)] = weight
+        self.parameters: Parameters = {"linear": linear}
+        if hidden:
+            self.parameters |= mlp.initial(width, hidden, seed)
+        self._rates = {name: rate if name == "linear" else deep_rate for name in self.parameters}
+        self.squares = {name: np.full_like(p, _START) for name, p in self.parameters.items()}
         self._fade = 2.0 ** (-1.0 / half_life)
         self.examples = self.refused = 0
         self._forget()
 
     def _forget(self) -> None:
-        self._sum = np.zeros_like(self.weights)
-        self._sum_squares = np.zeros_like(self.weights)
+        self._sums = {name: np.zeros_like(p) for name, p in self.parameters.items()}
+        self._sum_squares = {name: np.zeros_like(p) for name, p in self.parameters.items()}
         self._since = 0
 
-    def _rows(self, c: Candidates) -> tuple[int, int, int]:
-        return 0, 1 + c.gap, 2 + len(GAPS_MS) + c.length
+    # ------------------------------------------------------------------ answering
+
+    def sift(self, features: Rows, buckets: Buckets) -> NDArray[np.float32]:
+        """Scores by the linear part alone, float32[n]: what decides who becomes a candidate."""
+        out: NDArray[np.float32] = features @ self._weights(buckets).astype(np.float32)
+        return out
 
     def order(self, c: Candidates) -> NDArray[np.float64]:
         """Scores of the candidates, float64[n]; greater is better."""
-        out: NDArray[np.float64] = c.features @ self.weights[list(self._rows(c))].sum(axis=0)
+        scores = self.sift(c.features, c.buckets)
+        if "out" in self.parameters:
+            scores = scores + mlp.forward(self.parameters, c.features)[0]
+        return scores.astype(np.float64)
+
+    def _weights(self, buckets: Buckets) -> NDArray[np.float64]:
+        out: NDArray[np.float64] = self.parameters["linear"][_crosses(buckets)].sum(axis=0)
         return out
+
+    def contributions(self, c: Candidates, row: int) -> dict[str, float]:
+        """What each feature adds to a candidate's score, the largest first.
+
+        The hidden layer is one entry, ``hidden``: its parts cannot be told apart.
+        """
+        parts = dict(
+            zip(self.schema.names, (c.features[row] * self._weights(c.buckets)).tolist(), strict=True)
+        )
+        if "out" in self.parameters:
+            parts["hidden"] = float(mlp.forward(self.parameters, c.features[row : row + 1])[0][0])
+        return dict(sorted(parts.items(), key=lambda part: (-abs(part[1]), part[0])))
+
+    # ------------------------------------------------------------------ learning
 
     def learn(self, c: Candidates, target: int) -> bool:
         """One of the candidates, ``target`` (an item), was acted on; False when it is not among them."""
         at = c.place(target)
         if at is None or len(c.ids) < 2:
             return False
-        scores = self.order(c)
-        p = np.exp(scores - scores.max())
-        p /= p.sum()
-        p[at] -= 1.0
-        gradient = p @ c.features
-        if not np.isfinite(gradient).all():
+        linear = self.sift(c.features, c.buckets)
+        gradients = {"linear": (_error(linear, at) @ c.features).astype(np.float64)}
+        if "out" in self.parameters:
+            added, hidden = mlp.forward(self.parameters, c.features)
+            error = _error(linear + added, at)
+            gradients |= mlp.gradient(self.parameters, c.features, hidden, error)
+        if not all(np.isfinite(g).all() for g in gradients.values()):
             self.refused += 1
             return False
-        self._step(list(self._rows(c)), gradient)
-        return True
-
-    def _step(self, rows: list[int], gradient: NDArray[np.float64]) -> None:
-        square = gradient * gradient
-        self.squares[rows] = (self.squares[rows] - 1.0) * self._fade + 1.0 + square
-        self.weights[rows] -= self.rate * gradient / np.sqrt(self.squares[rows])
-        self._sum[rows] += gradient
-        self._sum_squares[rows] += square
+        rows = _crosses(c.buckets)
+        for name, gradient in gradients.items():
+            self._step(name, gradient, rows if name == "linear" else ...)
         self.examples += 1
         self._since += 1
+        return True
 
-    def contributions(self, c: Candidates, row: int) -> dict[str, float]:
-        """What each feature adds to a candidate's score, the largest first."""
-        weights = self.weights[list(self._rows(c))].sum(axis=0)
-        parts = zip(self.schema.names, (c.features[row] * weights).tolist(), strict=True)
-        return dict(sorted(parts, key=lambda part: (-abs(part[1]), part[0])))
+    def _step(self, name: str, gradient: NDArray[np.float64], where: list[int] | EllipsisType) -> None:
+        square = gradient * gradient
+        squares = (self.squares[name][where] - _START) * self._fade + _START + square
+        self.squares[name][where] = squares
+        self.parameters[name][where] -= self._rates[name] * gradient / np.sqrt(squares)
+        self._sums[name][where] += gradient
+        self._sum_squares[name][where] += square
 
-    # ------------------------------------------------------------------ exchange and snapshots
+    # ------------------------------------------------------------------ exchange
 
     def take_delta(self) -> Arrays:
         """Gradient sums since the last call; empty when nothing was learnt."""
         if not self._since:
             return {}
-        delta = {
-            "gradient": self._sum,
-            "squares": self._sum_squares,
-            "examples": np.array([self._since], dtype=np.int64),
-        }
+        delta: Arrays = {f"gradient.{name}": g for name, g in self._sums.items()}
+        delta |= {f"squares.{name}": s for name, s in self._sum_squares.items()}
+        delta["examples"] = np.array([self._since], dtype=np.int64)
         self._forget()
         return delta
 
@@ -110,34 +155,43 @@ class OrderingHead:
 
         Squares are added first and the step follows from their sum: adding weights of several heads inflates them.
         """
-        try:
-            gradient, squares, n = delta["gradient"], delta["squares"], int(delta["examples"][0])
-        except (KeyError, IndexError, ValueError):
+        if not self._harmless(delta):
             self.refused += 1
             return False
-        fits = gradient.shape == self.weights.shape == squares.shape and 0 < n <= _MOST
-        if not fits or not self._harmless(gradient, squares, n):
-            self.refused += 1
-            return False
-        self.squares += squares
-        self.weights -= self.rate * gradient / np.sqrt(self.squares)
+        for name in self.parameters:
+            self.squares[name] += delta[f"squares.{name}"]
+            self.parameters[name] -= (
+                self._rates[name] * delta[f"gradient.{name}"] / np.sqrt(self.squares[name])
+            )
         return True
 
-    @staticmethod
-    def _harmless(gradient: NDArray[np.float64], squares: NDArray[np.float64], n: int) -> bool:
-        if not (np.isfinite(gradient).all() and np.isfinite(squares).all() and (squares >= 0).all()):
+    def _harmless(self, delta: Arrays) -> bool:
+        n = delta.get("examples", np.zeros(1))
+        if n.shape != (1,) or not 0 < n[0] <= _MOST:
             return False
-        return bool(np.abs(gradient).max() <= 2 * BOUND * n)  # each feature lies within +-BOUND
+        for name, parameter in self.parameters.items():
+            g, s = delta.get(f"gradient.{name}"), delta.get(f"squares.{name}")
+            if g is None or s is None or g.shape != parameter.shape or s.shape != parameter.shape:
+                return False
+            if not (np.isfinite(g).all() and np.isfinite(s).all() and (s >= 0).all()):
+                return False
+            # each feature lies within +-BOUND, a step of a softmax is at most 2 of them; hidden units grow with weights
+            limit = 2 * BOUND if name == "linear" else 200 * BOUND
+            if np.abs(g).max() > limit * float(n[0]) or (g * g > s * float(n[0]) * 1.001 + 1e-9).any():
+                return False
+        return True
+
+    # ------------------------------------------------------------------ snapshots
 
     def arrays(self) -> Arrays:
         """Everything, as arrays."""
-        return {
-            "weights": self.weights.copy(),
-            "squares": self.squares.copy(),
-            "sum": self._sum.copy(),
-            "sum_squares": self._sum_squares.copy(),
-            "counts": np.array([self.examples, self._since], dtype=np.int64),
-        }
+        groups = {
+            "parameters": self.parameters, "squares": self.squares,
+            "sums": self._sums, "sum_squares": self._sum_squares,
+        }  # fmt: skip
+        out: Arrays = {f"{g}.{name}": a.copy() for g, group in groups.items() for name, a in group.items()}
+        out["counts"] = np.array([self.examples, self._since, self.refused], dtype=np.int64)
+        return out
 
     def load(self, arrays: Arrays) -> None:
         """Restore what :meth:`arrays` gave.
@@ -145,10 +199,26 @@ class OrderingHead:
         Raises:
             ValueError: the arrays are of another schema.
         """
-        if arrays["weights"].shape != self.weights.shape:
-            raise ValueError(
-                f"weights of shape {arrays['weights'].shape}, the schema needs {self.weights.shape}"
-            )
-        self.weights, self.squares = arrays["weights"].copy(), arrays["squares"].copy()
-        self._sum, self._sum_squares = arrays["sum"].copy(), arrays["sum_squares"].copy()
-        self.examples, self._since = (int(v) for v in arrays["counts"])
+        for name, parameter in self.parameters.items():
+            shape = arrays[f"parameters.{name}"].shape if f"parameters.{name}" in arrays else None
+            if shape != parameter.shape:
+                raise ValueError(f"{name} of shape {shape}, the schema needs {parameter.shape}")
+        for name in self.parameters:
+            self.parameters[name] = arrays[f"parameters.{name}"].copy()
+            self.squares[name] = arrays[f"squares.{name}"].copy()
+            self._sums[name] = arrays[f"sums.{name}"].copy()
+            self._sum_squares[name] = arrays[f"sum_squares.{name}"].copy()
+        self.examples, self._since, self.refused = (int(v) for v in arrays["counts"])
+
+
+def _crosses(buckets: Buckets) -> list[int]:
+    """The rows of the linear weights that count for a request."""
+    return [0, 1 + buckets.gap, 1 + _GAPS + buckets.pace, 1 + 2 * _GAPS + buckets.length]
+
+
+def _error(scores: NDArray[np.float32], target: int) -> NDArray[np.float32]:
+    """The derivative of the softmax loss by each score."""
+    out: NDArray[np.float32] = np.exp(scores - scores.max())
+    out /= out.sum()
+    out[target] -= 1.0
+    return out

@@ -1,106 +1,175 @@
 """A sparse matrix of item-to-item weights that keeps only the best N of each row, for ever bounded.
 
-Rows are fixed arrays, so that the twenty updates of an event and the twenty reads of a request are a few numpy calls,
-not loops. An entry that does not fit replaces the row's weakest (its weight is then forgotten): the loss of Recall by
-pruning is measured, not hoped for.
+A pair has several weights (channels), each fading at a half-life of its own, counted in interactions so that a busy
+and a quiet deployment forget alike. Forward decay makes that a growing increment: nothing is swept, save once in sixty
+half-lives. Rows are fixed arrays, so that the many updates of an event are a few numpy calls, not loops.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.base import Arrays, Ids
+from online_models.base import Arrays
 
 FREE = -1
+_START = 256
+_RESCALE = 2.0**60
+_NOTHING = np.float32(1e-30)  # below it a weight is no weight, and slow to compute with
+
+Places = NDArray[np.intp]
+Weights = NDArray[np.float32]
 
 
 class TopLists:
-    """Rows of at most ``width`` neighbours with additive weights.
+    """Rows of at most ``width`` neighbours with additive, fading weights.
+
+    A new neighbour that does not fit replaces the row's weakest, whose weight is then forgotten: what pruning costs in
+    Recall is measured (docs/quality.md), not hoped for.
 
     Args:
         width: neighbours kept per item, at least 1.
+        half_lives: of each channel, in interactions, above 0.
 
-    >>> lists = TopLists(width=2)
-    >>> lists.add(np.array([0, 0, 0]), np.array([5, 6, 7]), np.array([1.0, 3.0, 2.0]))
-    >>> sorted(lists.row(0).items())
-    [(6, 3.0), (7, 2.0)]
+    >>> lists = TopLists(width=2, half_lives=[100.0])
+    >>> for item, weight in [(5, 1.0), (6, 3.0), (7, 2.0)]:
+    ...     lists.into(np.array([0]), item, np.array([[weight]], dtype=np.float32))
+    >>> sorted(lists.row(0))
+    [6, 7]
     """
 
-    def __init__(self, width: int) -> None:
-        if width < 1:
-            raise ValueError(f"width must be at least 1, not {width}")
-        self.width = width
-        self.ids = np.full((256, width), FREE, dtype=np.int32)
-        self.weights = np.zeros((256, width), dtype=np.float64)
+    def __init__(self, width: int, half_lives: Sequence[float]) -> None:
+        if width < 1 or not half_lives or min(half_lives) <= 0:
+            raise ValueError("width must be at least 1, half_lives at least one, each above 0")
+        self.width, self.channels = width, len(half_lives)
+        self.growth = 2.0 ** (1.0 / np.array(half_lives, dtype=np.float64))
+        self.unit = np.ones(self.channels)  # what one pair weighs now
+        self.ids = np.full((_START, width), FREE, dtype=np.int32)
+        self.weights = np.zeros((self.channels, _START, width), dtype=np.float32)
+        self.visits = np.zeros((self.channels, _START))  # fading counts of the items themselves
+        self._used = np.zeros(_START, dtype=np.int32)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._used)
+
+    def visit(self, item: int) -> None:
+        """One interaction with ``item``: time moves on by one and the item counts one more."""
+        self.unit *= self.growth
+        if self.unit.max() > _RESCALE:
+            self._rescale()
+        self.room(item)
+        self.visits[:, item] += self.unit
+
+    def _rescale(self) -> None:
+        for c in np.flatnonzero(self.unit > 1.0).tolist():
+            self.weights[c] /= np.float32(self.unit[c])
+            self.weights[c][self.weights[c] < _NOTHING] = 0.0
+            self.visits[c] /= self.unit[c]
+            self.unit[c] = 1.0
 
     def room(self, item: int) -> None:
         """Make sure there is a row for ``item``."""
-        size = len(self.ids)
+        size = len(self._used)
         if item < size:
             return
         more = max(2 * size, item + 1) - size
         self.ids = np.concatenate([self.ids, np.full((more, self.width), FREE, dtype=np.int32)])
-        self.weights = np.concatenate([self.weights, np.zeros((more, self.width))])
+        blank = np.zeros((self.channels, more, self.width), dtype=np.float32)
+        self.weights = np.concatenate([self.weights, blank], axis=1)
+        self.visits = np.concatenate([self.visits, np.zeros((self.channels, more))], axis=1)
+        self._used = np.concatenate([self._used, np.zeros(more, dtype=np.int32)])
 
-    def add(self, rows: NDArray[np.int_], columns: NDArray[np.int_], weights: NDArray[np.float64]) -> None:
-        """Add a weight to each (row, column); pairs must be distinct.
+    def into(self, rows: Places, column: int, weights: Weights) -> None:
+        """Add ``weights[channel, row]`` to the neighbour ``column`` of several distinct known rows."""
+        held = self.ids[rows] == column
+        at = held.argmax(axis=1)
+        new = np.flatnonzero(~held[np.arange(len(rows)), at])
+        if len(new):
+            at[new] = self._places(rows[new])
+            self.ids[rows[new], at[new]] = column
+        self.weights[:, rows, at] += weights
 
-        Pairs of distinct rows go in one step; several of the same row one after another, in the order given.
-        """
-        if not len(rows):
-            return
-        self.room(int(rows.max()))
-        held = self.ids[rows] == columns[:, None]
-        found = held.any(axis=1)
-        if found.any():
-            self.weights[rows[found], held[found].argmax(axis=1)] += weights[found]
+    def _places(self, rows: Places) -> NDArray[np.int32]:
+        """A free place in each row; the weakest neighbour makes one where there is none."""
+        at = self._used[rows]
+        full = at >= self.width
+        if full.any():
+            crowded = rows[full]
+            weakest = self._strength(crowded).argmin(axis=1)
+            at[full] = weakest
+            self.weights[:, crowded, weakest] = 0.0
+        self._used[rows] = np.where(full, self.width, at + 1)
+        return at
+
+    def across(self, row: int, columns: Places, weights: Weights) -> None:
+        """Add ``weights[channel, column]`` to several distinct neighbours of one known row."""
+        if len(columns) > self.width:
+            columns, weights = columns[: self.width], weights[:, : self.width]
+        held = self.ids[row] == columns[:, None]
+        at = held.argmax(axis=1)
+        found = held[np.arange(len(columns)), at]
         new = np.flatnonzero(~found)
-        if not len(new):
-            return
-        fresh_rows = rows[new]
-        if len(np.unique(fresh_rows)) == len(new):
-            self._place(fresh_rows, columns[new], weights[new])
-        else:
-            for k in new.tolist():
-                self._place(rows[k : k + 1], columns[k : k + 1], weights[k : k + 1])
+        if len(new):
+            at[new] = self._make_places(row, at[found], len(new))
+            self.ids[row, at[new]] = columns[new]
+        self.weights[:, row, at] += weights
 
-    def _place(self, rows: NDArray[np.int_], columns: NDArray[np.int_], weights: NDArray[np.float64]) -> None:
-        weakest = self.weights[rows].argmin(axis=1)
-        better = weights >= self.weights[rows, weakest]
-        rows, columns, weights, weakest = rows[better], columns[better], weights[better], weakest[better]
-        self.ids[rows, weakest] = columns
-        self.weights[rows, weakest] = weights
+    def _make_places(self, row: int, kept: Places, n: int) -> Places:
+        used = int(self._used[row])
+        if used + n <= self.width:
+            self._used[row] = used + n
+            return np.arange(used, used + n)
+        strength = self._strength(np.array([row]))[0]
+        strength[used:] = -1.0
+        strength[kept] = np.inf
+        at = np.argpartition(strength, n - 1)[:n]
+        self.weights[:, row, at] = 0.0
+        self._used[row] = self.width
+        return at
 
-    def row(self, item: int) -> dict[int, float]:
-        """The neighbours of an item; empty for one unknown."""
-        if not 0 <= item < len(self.ids):
+    def _strength(self, rows: Places) -> NDArray[np.float64]:
+        """How much each neighbour of some rows is worth keeping: its weights of all channels as of now."""
+        out: NDArray[np.float64] = np.einsum("crw,c->rw", self.weights[:, rows], 1.0 / self.unit)
+        return out
+
+    def row(self, item: int) -> dict[int, tuple[float, ...]]:
+        """The neighbours of an item with their weights as of now; empty for one unknown."""
+        if not 0 <= item < len(self._used):
             return {}
-        held = self.ids[item] != FREE
-        return dict(zip(self.ids[item][held].tolist(), self.weights[item][held].tolist(), strict=True))
-
-    def rows(self, items: Ids) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Neighbours and weights of several known items, [n, width] each; free places hold -1 and 0."""
-        return self.ids[items], self.weights[items]
-
-    def scale(self, factor: float) -> None:
-        """Multiply every weight (forward decay starts a new landmark)."""
-        self.weights *= factor
+        now = self.weights[:, item] / self.unit[:, None]
+        return {i: tuple(now[:, k].tolist()) for k, i in enumerate(self.ids[item].tolist()) if i != FREE}
 
     def drop(self, item: int) -> None:
         """Forget an item's row; where it stands in others it fades."""
-        if item < len(self.ids):
+        if item < len(self._used):
             self.ids[item] = FREE
-            self.weights[item] = 0.0
+            self.weights[:, item] = 0.0
+            self.visits[:, item] = 0.0
+            self._used[item] = 0
 
     def arrays(self) -> Arrays:
         """Everything, as arrays."""
-        return {"ids": self.ids.copy(), "weights": self.weights.copy()}
+        return {
+            "ids": self.ids.copy(),
+            "weights": self.weights.copy(),
+            "visits": self.visits.copy(),
+            "used": self._used.copy(),
+            "unit": self.unit.copy(),
+        }
 
     def load(self, arrays: Arrays) -> None:
-        """Restore what :meth:`arrays` gave."""
+        """Restore what :meth:`arrays` gave.
+
+        Raises:
+            ValueError: the arrays have another width or number of channels.
+        """
+        shape = arrays["weights"].shape
+        if (shape[0], shape[2]) != (self.channels, self.width):
+            raise ValueError(
+                f"lists of {shape[0]} x {shape[2]}, this build has {self.channels} x {self.width}"
+            )
         self.ids, self.weights = arrays["ids"].copy(), arrays["weights"].copy()
-        self.width = self.ids.shape[1]
+        self.visits, self._used = arrays["visits"].copy(), arrays["used"].copy()
+        self.unit = arrays["unit"].copy()

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
 from online_models.scratch import best
+from online_models.sources.family import Matrix, Places
 
 _WORD = re.compile(r"\w{3,}")
 
@@ -24,18 +26,21 @@ class Content:
         last: items of the history that count.
         width: newest items kept per token; older ones of a very common token are not proposed by it.
         tokens_max: tokens kept per item.
+        proposed: items proposed to a request.
 
-    >>> content = Content("content")
+    >>> content = Content()
     >>> content.note(1, tags=("war",), title="")
     >>> content.note(2, tags=("war", "drama"), title="")
-    >>> content.retrieve(Query(0, (1,), (0,), now=1), 5)[0].tolist()
+    >>> content.touch(Query(0, (1,), (0,), now=1)).ids.tolist()
     [2]
     """
 
-    def __init__(self, name: str, *, last: int = 5, width: int = 500, tokens_max: int = 32) -> None:
-        if min(last, width, tokens_max) < 1:
-            raise ValueError("last, width and tokens_max must be at least 1")
-        self.name, self.last, self.width, self.tokens_max = name, last, width, tokens_max
+    names = ("content",)
+
+    def __init__(self, *, last: int = 3, width: int = 200, tokens_max: int = 32, proposed: int = 50) -> None:
+        if min(last, width, tokens_max, proposed) < 1:
+            raise ValueError("last, width, tokens_max and proposed must be at least 1")
+        self.last, self.width, self.tokens_max, self.proposed = last, width, tokens_max, proposed
         self._tokens: dict[int, tuple[str, ...]] = {}
         self._items: dict[str, dict[int, None]] = {}
 
@@ -62,10 +67,16 @@ class Content:
     def learn_one(self, x: Interaction) -> None:
         """Nothing: content does not depend on what is done."""
 
-    def retrieve(self, query: Query, n: int) -> tuple[Ids, Scores]:
-        """At most ``n`` items that share tokens with the last items, best first; those items themselves not."""
+    def touch(self, query: Query) -> ContentTouch:
+        """Items that share tokens with the last items, best first; those items themselves not."""
+        sums = self._sums(query.recent[: self.last])
+        ids = np.fromiter(sums, dtype=np.int32, count=len(sums))
+        scores = np.fromiter(sums.values(), dtype=np.float64, count=len(sums))
+        return ContentTouch(*best(ids, scores, self.proposed))
+
+    def _sums(self, recent: tuple[int, ...]) -> dict[int, float]:
         wanted: dict[str, float] = {}
-        for age, item in enumerate(query.recent[: self.last]):
+        for age, item in enumerate(recent):
             for token in self._tokens.get(item, ()):
                 wanted[token] = wanted.get(token, 0.0) + 0.8**age
         sums: dict[int, float] = {}
@@ -75,12 +86,9 @@ class Content:
             gain = weight * math.log1p(total / (1 + len(held))) ** 2
             for item in held:
                 sums[item] = sums.get(item, 0.0) + gain
-        for item in query.recent[: self.last]:
+        for item in recent:
             sums.pop(item, None)
-        ids = np.fromiter(sums, dtype=np.int32, count=len(sums))
-        scores = np.fromiter(sums.values(), dtype=np.float64, count=len(sums))
-        lengths = np.array([math.sqrt(1 + len(self._tokens.get(i, ()))) for i in sums] or [1.0])
-        return best(ids, scores / lengths[: len(scores)], n)
+        return {item: said / math.sqrt(1 + len(self._tokens[item])) for item, said in sums.items()}
 
     def arrays(self) -> Arrays:
         """Nothing: the catalogue topic is read in full at each start."""
@@ -88,3 +96,17 @@ class Content:
 
     def load(self, arrays: Arrays) -> None:
         """Nothing: see :meth:`arrays`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentTouch:
+    """Items alike in content, best first."""
+
+    ids: Ids
+    said: Scores
+
+    def scores(self, at: Places, union: Ids) -> Matrix:
+        """See :class:`online_models.sources.family.Touch`."""
+        out = np.zeros((1, len(union) + 1), dtype=np.float32)
+        out[0, at] = self.said
+        return out[:, :-1]

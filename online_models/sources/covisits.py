@@ -1,98 +1,147 @@
-"""Items acted on by the same users, near each other: cosine of decayed co-visits, as pruned lists.
+"""Items acted on by the same users, near each other: fading co-visits, read in several ways.
 
-An action adds one co-visit with each of the user's last ``span`` items, both ways (or, directed, from the earlier to
-the later with weight 1 / distance). Weights fade with a half-life counted in interactions, so that a busy and a quiet
-deployment forget alike; forward decay makes that a growing increment and no sweep. The score of an item for a history
-is the sum over the history's last items of ``fade ** age * w / sqrt((n_a + shrink) (n_b + shrink))``.
+An action pairs with the user's earlier items in four channels: ``near`` (both ways, within the last 20), ``after``
+(from the earlier to the later, weight 1 / distance), ``quick`` (the same within the last 5, soon forgotten) and
+``ever`` (both ways, the last 50, hardly forgotten). The score of an item b for a history is, over its last items a,
+
+    sum_a fade ** age(a) * w(a, b) / sqrt((n_a + shrink) (n_b + shrink))
+
+with w and n fading alike (item-based collaborative filtering: Sarwar et al., 2001; decay: Cormode et al., 2009).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from online_models.base import Arrays, Ids, Interaction, Query, Scores
-from online_models.scratch import Scratch, best
-from online_models.toplists import FREE, TopLists
+from online_models.base import RECENT, Arrays, Ids, Interaction, Query
+from online_models.sources.family import NOBODY, Matrix, Places, add_up
+from online_models.toplists import TopLists, Weights
 
-_RESCALE = 2.0**200
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One weight of a pair.
+
+    Attributes:
+        span: how many of a user's earlier items an action pairs with, 1 to 50.
+        half_life: in interactions.
+        directed: only from the earlier to the later, by 1 / distance.
+        shrink: pseudo-visits that keep rare items from certainty.
+    """
+
+    span: int
+    half_life: float
+    directed: bool
+    shrink: float
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.span <= RECENT or self.half_life <= 0 or self.shrink <= 0:
+            raise ValueError(f"span must be 1 to {RECENT}, half_life and shrink above 0, not {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A source: a channel scored with a history's ``last`` items, each ``fade`` times the one after it."""
+
+    name: str
+    channel: int
+    last: int
+    fade: float
+
+
+NEAR, AFTER, QUICK, EVER = range(4)
+CHANNELS = (
+    Channel(span=20, half_life=10_000.0, directed=False, shrink=20.0),
+    Channel(span=20, half_life=10_000.0, directed=True, shrink=5.0),
+    Channel(span=5, half_life=1_500.0, directed=True, shrink=2.0),
+    Channel(span=50, half_life=1e6, directed=False, shrink=20.0),
+)
+VIEWS = (
+    View("covisits_20", NEAR, 20, 0.9),
+    View("covisits_5", NEAR, 5, 0.8),
+    View("covisits_1", NEAR, 1, 1.0),
+    View("after_5", AFTER, 5, 0.7),
+    View("after_1", AFTER, 1, 1.0),
+    View("quick", QUICK, 3, 0.6),
+    View("ever", EVER, 20, 0.95),
+)
 
 
 class Covisits:
-    """The lists that several views score with.
+    """Pruned lists of co-visits and the sources that read them.
 
     Args:
-        span: how many earlier items an action pairs with, 1 to 50.
-        width: neighbours kept per item.
-        half_life: in interactions, above 0.
-        shrink: pseudo-visits that keep rare items from certainty, at least 0.
-        directed: whether only what comes after is a neighbour.
+        width: neighbours kept per item, at least 1.
 
-    >>> lists = Covisits(span=5, width=10)
-    >>> lists.learn_one(Interaction(user=1, item=7, ts=2, recent=(3,), recent_ts=(1,)))
-    >>> view = View("last1", lists, last=1, fade=1.0)
-    >>> view.retrieve(Query(2, (3,), (5,), now=6), 5)[0].tolist()
+    >>> covisits = Covisits(width=10)
+    >>> covisits.learn_one(Interaction(user=1, item=7, ts=2, recent=(3,), recent_ts=(1,)))
+    >>> touch = covisits.touch(Query(2, (3,), (5,), now=6))
+    >>> [int(i) for i in touch.ids if i >= 0]
     [7]
     """
 
     def __init__(
-        self,
-        *,
-        span: int = 20,
-        width: int = 200,
-        half_life: float = 10_000.0,
-        shrink: float = 20.0,
-        directed: bool = False,
+        self, *, width: int = 200, channels: Sequence[Channel] = CHANNELS, views: Sequence[View] = VIEWS
     ) -> None:
-        if not 1 <= span <= 50 or half_life <= 0 or shrink < 0:
-            raise ValueError("span must be 1 to 50, half_life above 0, shrink at least 0")
-        self.span, self.shrink, self.directed = span, shrink, directed
-        self.growth = 2.0 ** (1.0 / half_life)
-        self.lists = TopLists(width)
-        self.visits = np.zeros(256)
-        self.unit = 1.0  # what one co-visit weighs now
-        self.scratch = Scratch()
+        self.lists = TopLists(width, [c.half_life for c in channels])
+        self.views = tuple(views)
+        self.names = tuple(v.name for v in views)
+        self._reach = max(v.last for v in views)
+        self._fades = [(v.fade ** np.arange(v.last)).astype(np.float32) for v in views]
+        self._spans = np.array([[c.span] for c in channels])
+        self._directed = np.array([[c.directed] for c in channels])
+        self._shrink = np.array([c.shrink for c in channels])
+        self._span = max(c.span for c in channels)
 
     def learn_one(self, x: Interaction) -> None:
         """Fold one interaction in."""
-        self._tick()
-        self._room(max((x.item, *x.recent)))
-        self.visits[x.item] += self.unit
-        earlier = [r for r in dict.fromkeys(x.recent[: self.span]) if r != x.item]
-        if not earlier:
+        self.lists.visit(x.item)
+        distance: dict[int, int] = {}
+        for k, item in enumerate(x.recent[: self._span], start=1):
+            distance.setdefault(item, k)
+        distance.pop(x.item, None)
+        if not distance:
             return
-        others = np.array(earlier, dtype=np.int64)
-        here = np.full(len(others), x.item, dtype=np.int64)
-        if self.directed:
-            distance = np.array([x.recent.index(r) + 1 for r in earlier], dtype=np.float64)
-            self.lists.add(others, here, self.unit / distance)
-        else:
-            weights = np.full(len(others), self.unit)
-            self.lists.add(others, here, weights)
-            self.lists.add(here, others, weights)
+        others = np.fromiter(distance, dtype=np.intp, count=len(distance))
+        self.lists.room(int(others.max()))
+        onward, back = self._weights(np.fromiter(distance.values(), dtype=np.float64, count=len(distance)))
+        self.lists.into(others, x.item, onward)
+        self.lists.across(x.item, others, back)
 
-    def _tick(self) -> None:
-        self.unit *= self.growth
-        if self.unit > _RESCALE:  # once in hundreds of half-lives
-            self.lists.scale(1.0 / self.unit)
-            self.visits /= self.unit
-            self.unit = 1.0
+    def _weights(self, distance: Places) -> tuple[Weights, Weights]:
+        """What each channel adds from the earlier to the later item, and the other way."""
+        unit = self.lists.unit[:, None]
+        reached = np.where(distance <= self._spans, unit, 0.0)
+        onward = np.where(self._directed, reached / distance, reached)
+        back = np.where(self._directed, 0.0, reached)
+        return onward.astype(np.float32), back.astype(np.float32)
 
-    def _room(self, item: int) -> None:
-        self.lists.room(item)
-        if item >= len(self.visits):
-            more = max(2 * len(self.visits), item + 1) - len(self.visits)
-            self.visits = np.concatenate([self.visits, np.zeros(more)])
+    def touch(self, query: Query) -> CovisitTouch:
+        """The lists of a history's last items."""
+        known = len(self.lists)
+        rows = np.array([i for i in query.recent[: self._reach] if i < known], dtype=np.intp)
+        return CovisitTouch(self, rows, self.lists.ids[rows].ravel() if len(rows) else NOBODY)
 
-    def neighbours(self, items: Ids) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Neighbours of several items with their cosines, [n, width] each; free places hold -1 and 0."""
-        ids, weights = self.lists.rows(items)
-        used = np.where(ids == FREE, 0, ids)
-        shrink = self.shrink * self.unit
-        scale = np.sqrt((self.visits[items] + shrink)[:, None] * (self.visits[used] + shrink))
-        return ids, np.where(ids == FREE, 0.0, weights / np.maximum(scale, 1e-300))
+    def scores_of(self, rows: Places, at: Places, union: Ids) -> Matrix:
+        """Scores of all views; see :class:`online_models.sources.family.Touch`."""
+        lists, size = self.lists, len(union)
+        out = np.zeros((len(self.views), size), dtype=np.float32)
+        if not len(rows):
+            return out
+        shrink = (self._shrink * lists.unit)[:, None]
+        known = union < len(lists)
+        theirs = np.where(known, lists.visits[:, np.where(known, union, 0)], 0.0)
+        down = 1.0 / np.sqrt(theirs + shrink)
+        mine = (1.0 / np.sqrt(lists.visits[:, rows] + shrink)).astype(np.float32)
+        for k, view in enumerate(self.views):
+            last = rows[: view.last]
+            share = mine[view.channel, : len(last)] * self._fades[k][: len(last)]
+            values = lists.weights[view.channel][last] * share[:, None]
+            out[k] = add_up(at[: values.size], values.ravel(), size) * down[view.channel]
+        return out
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""
@@ -100,41 +149,21 @@ class Covisits:
 
     def arrays(self) -> Arrays:
         """Everything, as arrays."""
-        lists = {f"lists_{name}": array for name, array in self.lists.arrays().items()}
-        return {**lists, "visits": self.visits.copy(), "unit": np.array([self.unit])}
+        return self.lists.arrays()
 
     def load(self, arrays: Arrays) -> None:
         """Restore what :meth:`arrays` gave."""
-        self.lists.load({"ids": arrays["lists_ids"], "weights": arrays["lists_weights"]})
-        self.visits, self.unit = arrays["visits"].copy(), float(arrays["unit"][0])
+        self.lists.load(arrays)
 
 
-@dataclass(slots=True)
-class View:
-    """A source: the lists scored with a history's last items, each ``fade`` times the one after it."""
+@dataclass(frozen=True, slots=True)
+class CovisitTouch:
+    """The lists of some items, as one flat array of neighbours."""
 
-    name: str
-    lists: Covisits
-    last: int
-    fade: float
+    family: Covisits
+    rows: Places
+    ids: Ids
 
-    def learn_one(self, x: Interaction) -> None:
-        """Nothing: the lists are shared and learn once."""
-
-    def retrieve(self, query: Query, n: int) -> tuple[Ids, Scores]:
-        """At most ``n`` items, best first."""
-        known = len(self.lists.visits)
-        items = [(i, self.fade**age) for age, i in enumerate(query.recent[: self.last]) if i < known]
-        if not items:
-            return best(np.zeros(0, dtype=np.int32), np.zeros(0), n)
-        ids, scores = self.lists.neighbours(np.array([i for i, _ in items], dtype=np.int32))
-        scores = scores * np.array([w for _, w in items])[:, None]
-        held = ids != FREE
-        return best(*self.lists.scratch.sum(ids[held], scores[held]), n)
-
-    def arrays(self) -> Arrays:
-        """Nothing of its own."""
-        return {}
-
-    def load(self, arrays: Arrays) -> None:
-        """Nothing of its own."""
+    def scores(self, at: Places, union: Ids) -> Matrix:
+        """See :class:`online_models.sources.family.Touch`."""
+        return self.family.scores_of(self.rows, at, union)

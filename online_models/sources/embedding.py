@@ -1,143 +1,239 @@
-"""A sequence embedding: an item's vector predicts what is acted on next (skip-gram with negative sampling, online).
+"""A sequence embedding: the vectors of the last items, added up, point to what is acted on next.
 
-``P(next = j | history) = sigmoid(h . c_j)`` with ``h = sum_k fade^k v_k`` over the last items, learnt against sampled
-negatives by Adagrad (Mikolov et al., 2013; Duchi et al., 2011). Negatives are drawn from a ring of past targets, so in
-proportion to how often items are acted on.
+``P(next = j | history) = exp(h . c_j) / sum_k exp(h . c_k)`` with ``h = sum_k fade ** k v_k / |fades|``, learnt against
+negatives drawn evenly from all items acted on so far (sampled softmax: Bengio and Senecal, 2008; input and output
+vectors as in Mikolov et al., 2013) by Adagrad with fading sums. Even draws matter: with draws by popularity the score
+loses the popularity it should hold (Recall@10 on MovieLens .004 against .156).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.base import Arrays, Ids, Interaction, Query, Scores
+from online_models.base import Arrays, Ids, Interaction, Query
 from online_models.index import VectorIndex
+from online_models.sources.family import NOBODY, Matrix, Places
+
+Vectors = NDArray[np.float32]
+_START = 256
 
 
 class Embedding:
-    """Vectors learnt from one interaction at a time; retrieval by the vector index.
+    """Vectors learnt from one interaction at a time.
+
+    Below ``exact_below`` items all are scored; from there on the vector index proposes, and the true score decides.
 
     Args:
-        dims: length of a vector; negatives: drawn per interaction; last: items of the history that count;
-        rate: of Adagrad; ring: past targets that negatives are drawn from; seed: of everything random.
+        dims: length of a vector; negatives: drawn per interaction; last: items of a history that count;
+        fade: weight of an item against the one after it; rate: of Adagrad, above 0;
+        memory: how many updates of a vector its Adagrad sum looks back on;
+        proposed: items proposed to a request; seed: of everything random.
         settle: an item's place in the index is renewed when it was learnt so many times since.
+
+    >>> embedding = Embedding(dims=8, seed=1)
+    >>> for _ in range(200):
+    ...     embedding.learn_one(Interaction(user=1, item=2, ts=0, recent=(1,), recent_ts=(0,)))
+    ...     embedding.learn_one(Interaction(user=1, item=4, ts=0, recent=(3,), recent_ts=(0,)))
+    >>> embedding.touch(Query(2, (3,), (0,), now=1)).ids.tolist()[0]
+    4
     """
+
+    names = ("embedding",)
 
     def __init__(
         self,
-        name: str = "embedding",
         *,
         dims: int = 32,
         negatives: int = 20,
-        last: int = 5,
-        fade: float = 0.8,
+        last: int = 10,
+        fade: float = 0.9,
         rate: float = 0.1,
-        ring: int = 20_000,
+        memory: int = 5_000,
+        proposed: int = 50,
+        exact_below: int = 20_000,
         settle: int = 8,
         seed: int = 0,
     ) -> None:
-        if min(dims, negatives, last, ring, settle) < 1 or rate <= 0:
-            raise ValueError("dims, negatives, last, ring and settle must be at least 1, rate above 0")
-        self.name, self.dims, self.negatives, self.last, self.rate = name, dims, negatives, last, rate
-        self.fades = fade ** np.arange(last)
-        self.settle = settle
-        self.index = VectorIndex(dims, seed=seed)
-        self._rng = np.random.default_rng(seed)
+        if min(dims, negatives, last, memory, proposed, settle) < 1 or rate <= 0 or not 0 < fade <= 1:
+            raise ValueError("all counts must be at least 1, rate above 0, fade in (0, 1]")
+        self.dims, self.negatives, self.last, self.rate, self.proposed = dims, negatives, last, rate, proposed
+        self.exact_below, self.settle = exact_below, settle
+        self._keep = np.float32(1.0 - 1.0 / memory)
+        fades = (fade ** np.arange(last)).astype(np.float32)
+        self._fades = [fades[:k] / np.linalg.norm(fades[:k]) for k in range(1, last + 1)]
+        self.index = VectorIndex(dims, exact_below=exact_below, seed=seed)
+        self._rng = np.random.Generator(np.random.PCG64(seed))
         self._inner = np.zeros((0, dims), dtype=np.float32)
         self._outer = np.zeros((0, dims), dtype=np.float32)
-        self._steps = np.zeros((0, 2), dtype=np.float32)  # Adagrad's sums, one per vector
-        self._learnt = np.zeros(0, dtype=np.int32)
-        self._ring = np.zeros(ring, dtype=np.int32)
-        self._ringed = 0
+        self._steps = np.zeros((2, 0), dtype=np.float32)  # Adagrad's sums, one per vector
+        self._learnt = np.zeros(0, dtype=np.int32)  # updates since last put into the index
+        self._acted = np.zeros(_START, dtype=np.int32)  # items acted on, in order of appearance
+        self._n = 0
+        self._known = np.zeros(0, dtype=np.bool_)
+        self._indexed = False
+
+    def __len__(self) -> int:
+        return len(self._learnt)
+
+    # ------------------------------------------------------------------ learning
+
+    def learn_one(self, x: Interaction) -> None:
+        """Fold one interaction in."""
+        recent = [i for i in dict.fromkeys(x.recent[: self.last]) if i != x.item]
+        self._meet(x.item, recent)
+        if not recent or self._n < 2:
+            return
+        held, fades = np.array(recent), self._fades[len(recent) - 1]
+        hidden = fades @ self._inner[held]
+        drawn = self._acted[self._rng.integers(0, self._n, self.negatives)]
+        targets = np.append(drawn[drawn != x.item], x.item)
+        outer = self._outer[targets]
+        score = outer @ hidden
+        wrong = np.exp(score - score.max())
+        wrong /= wrong.sum()
+        wrong[-1] -= 1.0
+        back = wrong @ outer
+        # of an item drawn twice only one step counts: rare, and it saves a sort
+        self._step(self._outer, 1, targets, wrong, hidden)
+        self._step(self._inner, 0, held, fades, back)
+        if self._n >= self.exact_below:
+            self._settle(np.unique(targets))
+
+    def _step(self, table: Vectors, which: int, rows: Places, scale: Vectors, direction: Vectors) -> None:
+        """Adagrad on rows whose gradients are ``scale[row] * direction``, with one sum a row."""
+        square = (direction @ direction) / np.float32(self.dims)
+        sums = self._steps[which, rows] * self._keep + scale * scale * square
+        self._steps[which, rows] = sums
+        table[rows] -= (self.rate * scale / np.sqrt(sums))[:, None] * direction
+
+    def _meet(self, item: int, recent: Iterable[int]) -> None:
+        """Make room, and remember the item among those that negatives are drawn from."""
+        self._room(max((item, *recent)))
+        if not self._known[item]:
+            if self._n >= len(self._acted):
+                self._acted = np.concatenate([self._acted, np.zeros_like(self._acted)])
+            self._acted[self._n], self._known[item] = item, True
+            self._n += 1
 
     def _room(self, item: int) -> None:
         size = len(self._learnt)
         if item < size:
             return
-        more = max(256, 2 * size, item + 1) - size
-        start = self._rng.normal(0.0, 0.1, (more, self.dims)).astype(np.float32)
-        self._inner = np.concatenate([self._inner, start])
-        self._outer = np.concatenate([self._outer, np.zeros((more, self.dims), dtype=np.float32)])
-        self._steps = np.concatenate([self._steps, np.full((more, 2), 1e-2, dtype=np.float32)])
+        more = max(_START, 2 * size, item + 1) - size
+        self._inner = np.concatenate([self._inner, self._draw(more, 0.1)])
+        self._outer = np.concatenate([self._outer, self._draw(more, 0.01)])
+        self._steps = np.concatenate([self._steps, np.full((2, more), 1e-2, dtype=np.float32)], axis=1)
         self._learnt = np.concatenate([self._learnt, np.zeros(more, dtype=np.int32)])
+        self._known = np.concatenate([self._known, np.zeros(more, dtype=np.bool_)])
 
-    def learn_one(self, x: Interaction) -> None:
-        """Fold one interaction in."""
-        recent = [r for r in x.recent[: self.last] if r != x.item]
-        self._room(max((x.item, *recent)))
-        self._ring[self._ringed % len(self._ring)] = x.item
-        self._ringed += 1
-        if not recent:
-            return
-        held = np.array(recent)
-        fades = self.fades[: len(held)].astype(np.float32)
-        hidden = fades @ self._inner[held]
-        drawn = self._ring[self._rng.integers(0, min(self._ringed, len(self._ring)), self.negatives)]
-        targets = np.concatenate([[x.item], np.unique(drawn[drawn != x.item])])
-        outer = self._outer[targets]
-        wrong = 1.0 / (1.0 + np.exp(-np.clip(outer @ hidden, -30, 30)))
-        wrong[0] -= 1.0
-        back = wrong @ outer
-        self._step(self._outer, targets, wrong[:, None] * hidden[None, :], 1)
-        uniq, at = np.unique(held, return_index=True)
-        self._step(self._inner, uniq, fades[at][:, None] * back[None, :], 0)
-        self._settle(np.append(uniq, x.item))
+    def _draw(self, rows: int, spread: float) -> Vectors:
+        return self._rng.normal(0.0, spread, (rows, self.dims)).astype(np.float32)
 
-    def _step(
-        self, table: NDArray[np.float32], rows: NDArray[np.int_], gradient: NDArray[np.float32], which: int
-    ) -> None:
-        self._steps[rows, which] += np.mean(gradient * gradient, axis=1)
-        table[rows] -= self.rate * gradient / np.sqrt(self._steps[rows, which])[:, None]
-
-    def _settle(self, rows: NDArray[np.int_]) -> None:
+    def _settle(self, rows: Places) -> None:
+        if not self._indexed:  # the catalogue has outgrown exact search: all at once
+            self._indexed = True
+            rows = self._acted[: self._n].astype(np.intp)
+            self._learnt[rows] = self.settle
         self._learnt[rows] += 1
-        due = rows[(self._learnt[rows] == 1) | (self._learnt[rows] >= self.settle)]
+        due = rows[self._learnt[rows] >= self.settle]
         if len(due):
-            self._learnt[due] = 1
-            self.index.upsert(due, self._outer[due] + self._inner[due])
+            self._learnt[due] = 0
+            self.index.upsert(due, self._outer[due])
         if self.index.due:
             self.index.rebuild()
 
-    def user_vector(self, recent: tuple[int, ...]) -> NDArray[np.float32]:
-        """The history's vector; zeros for one unknown."""
-        held = [i for i in recent[: self.last] if i < len(self._learnt)]
+    # ------------------------------------------------------------------ answering
+
+    def user_vector(self, recent: tuple[int, ...]) -> Vectors:
+        """The history's vector, float32[dims]; zeros for one unknown."""
+        held = [i for i in dict.fromkeys(recent[: self.last]) if i < len(self._learnt)]
         if not held:
             return np.zeros(self.dims, dtype=np.float32)
-        hidden: NDArray[np.float32] = self.fades[: len(held)].astype(np.float32) @ self._inner[held]
-        return hidden
+        out: Vectors = self._fades[len(held) - 1] @ self._inner[held]
+        return out
 
-    def retrieve(self, query: Query, n: int) -> tuple[Ids, Scores]:
-        """At most ``n`` items by cosine with the history's vector, best first."""
-        return self.index.search(self.user_vector(query.recent), n)
+    def vectors(self, ids: Ids) -> Vectors:
+        """Normalised item vectors, float32[n, dims]; zeros where there is none."""
+        known = ids < len(self._known)
+        at = np.where(known, ids, 0)
+        if not len(self._known):
+            return np.zeros((len(ids), self.dims), dtype=np.float32)
+        rows = self._outer[at] * (known & self._known[at])[:, None]
+        out: Vectors = rows / np.maximum(np.linalg.norm(rows, axis=1), 1e-12)[:, None]
+        return out
+
+    def touch(self, query: Query) -> EmbeddingTouch:
+        """The items of greatest score."""
+        hidden = self.user_vector(query.recent)
+        if not hidden.any():
+            return EmbeddingTouch(self, hidden, NOBODY)
+        ids = self._acted[: self._n]
+        if self._indexed:
+            ids = self.index.search(hidden, 4 * self.proposed)[0]
+        if len(ids) > self.proposed:
+            score = self._outer[ids] @ hidden
+            ids = ids[np.argpartition(score, -self.proposed)[-self.proposed :]]
+        ids = ids[np.lexsort((ids, -(self._outer[ids] @ hidden)))]
+        return EmbeddingTouch(self, hidden, ids)
+
+    def scores_of(self, hidden: Vectors, union: Ids) -> Matrix:
+        """Odds against the best of the union, float32[1, len(union)]."""
+        known = union < len(self._known)
+        at = np.where(known, union, 0)
+        known &= self._known[at]
+        score = self._outer[at] @ hidden
+        top = score[known].max(initial=-np.inf)
+        out: Matrix = np.where(known, np.exp(np.minimum(score - top, 0.0)), 0.0).astype(np.float32)[None, :]
+        return out
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""
         self.index.remove(item)
 
+    # ------------------------------------------------------------------ snapshots
+
     def arrays(self) -> Arrays:
         """Everything, as arrays; the generator's state too, so that a restored one continues alike."""
-        state = self._rng.bit_generator.state["state"]
-        words = [state[k] >> (64 * w) & (2**64 - 1) for k in ("state", "inc") for w in (0, 1)]
+        state = self._rng.bit_generator.state
+        words = [state["state"][k] >> (64 * w) & (2**64 - 1) for k in ("state", "inc") for w in (0, 1)]
         index = {f"index_{name}": array for name, array in self.index.arrays().items()}
         return {
             **index,
-            "inner": self._inner.copy(),
-            "outer": self._outer.copy(),
-            "steps": self._steps.copy(),
-            "learnt": self._learnt.copy(),
-            "ring": self._ring.copy(),
-            "ringed": np.array([self._ringed], dtype=np.int64),
-            "rng": np.array(words, dtype=np.uint64),
-        }
+            "inner": self._inner.copy(), "outer": self._outer.copy(), "steps": self._steps.copy(),
+            "learnt": self._learnt.copy(), "known": self._known.copy(), "acted": self._acted[: self._n].copy(),
+            "rng": np.array([*words, state["has_uint32"], state["uinteger"]], dtype=np.uint64),
+        }  # fmt: skip
 
     def load(self, arrays: Arrays) -> None:
         """Restore what :meth:`arrays` gave."""
         self.index.load({"vectors": arrays["index_vectors"], "live": arrays["index_live"]})
         self._inner, self._outer = arrays["inner"].copy(), arrays["outer"].copy()
         self._steps, self._learnt = arrays["steps"].copy(), arrays["learnt"].copy()
-        self._ring, self._ringed = arrays["ring"].copy(), int(arrays["ringed"][0])
+        self._known, self._n = arrays["known"].copy(), len(arrays["acted"])
+        self._acted = np.zeros(max(_START, 2 * self._n), dtype=np.int32)
+        self._acted[: self._n] = arrays["acted"]
+        self._indexed = len(self.index) > 0
         words = [int(w) for w in arrays["rng"]]
         state = dict(self._rng.bit_generator.state)
         state["state"] = {"state": words[0] | words[1] << 64, "inc": words[2] | words[3] << 64}
-        state["has_uint32"], state["uinteger"] = 0, 0
+        state["has_uint32"], state["uinteger"] = words[4], words[5]
         self._rng.bit_generator.state = state
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingTouch:
+    """The history's vector and the items nearest to it."""
+
+    family: Embedding
+    hidden: Vectors
+    ids: Ids
+
+    def scores(self, at: Places, union: Ids) -> Matrix:
+        """See :class:`online_models.sources.family.Touch`."""
+        if not len(self.ids):
+            return np.zeros((1, len(union)), dtype=np.float32)
+        return self.family.scores_of(self.hidden, union)

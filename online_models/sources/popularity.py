@@ -1,92 +1,148 @@
-"""What is acted on most, by forward decay over time, at a half-life of one's own choice."""
+"""What is acted on most, by forward decay over time, at several half-lives."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
 from online_models.scratch import best
+from online_models.sources.family import Matrix, Places
 
+HOUR, DAY = 3_600_000, 86_400_000
+HALF_LIVES: Mapping[str, int] = {
+    "popular_hour": HOUR, "popular_day": DAY, "popular_week": 7 * DAY, "popular_year": 365 * DAY
+}  # fmt: skip
 _EXPONENT = 500.0
+_START = 256
 
 
 class Popularity:
-    """Decayed action counts of all items, and a short list of the highest.
+    """Decayed action counts of all items at each half-life, and short lists of the highest.
 
-    The list is refreshed from all items once in ``refresh`` interactions and holds every item acted on in between, so
+    A list is refreshed from all items once in ``refresh`` interactions and takes in every item acted on in between, so
     that a request never looks at all items.
 
     Args:
-        half_life_ms: at least 1.
-        width: length of the list, at least 1.
+        half_lives: name of the source -> ms, each at least 1.
+        proposed: items each half-life proposes.
+        refresh: in interactions; a new list holds ``proposed`` items, so at most their sum is looked at.
 
-    >>> popular = Popularity("popular", half_life_ms=1_000)
+    >>> popular = Popularity({"popular": 1_000})
     >>> for item, ts in [(1, 0), (1, 0), (2, 3_000)]:
     ...     popular.learn_one(Interaction(user=0, item=item, ts=ts))
-    >>> popular.retrieve(Query(0, (), (), now=3_000), 5)[0].tolist()
+    >>> popular.top("popular", 5, now=3_000)[0].tolist()
     [2, 1]
     """
 
-    def __init__(self, name: str, half_life_ms: int, *, width: int = 500, refresh: int = 2_000) -> None:
-        if half_life_ms < 1 or width < 1 or refresh < 1:
-            raise ValueError("half_life_ms, width and refresh must be at least 1")
-        self.name, self.half_life_ms, self.width, self.refresh = name, half_life_ms, width, refresh
-        self.sums = np.zeros(256)
-        self.origin = -1  # ms; sums are as of here; below 0 before the first
+    def __init__(
+        self, half_lives: Mapping[str, int] = HALF_LIVES, *, proposed: int = 50, refresh: int = 200
+    ) -> None:
+        if not half_lives or min(half_lives.values()) < 1 or proposed < 1 or refresh < 1:
+            raise ValueError("half_lives, proposed and refresh must be at least 1")
+        self.names = tuple(half_lives)
+        self.half_lives = np.array(list(half_lives.values()), dtype=np.float64)
+        self.proposed, self.refresh = proposed, refresh
+        self.sums = np.zeros((len(self.names), _START))
+        self.origin = np.full(len(self.names), -1.0)  # ms; sums are as of here; below 0 before the first
         self.newest = 0  # ms, of all interactions folded in
-        self._short: dict[int, None] = {}
-        self._since = 0
+        self._short = np.zeros(0, dtype=np.int32)
+        self._since: dict[int, None] = {}
+        self._count = 0
 
     def learn_one(self, x: Interaction) -> None:
         """Fold one interaction in."""
-        if self.origin < 0:
-            self.origin = x.ts
+        if self.origin[0] < 0:
+            self.origin[:] = x.ts
         self.newest = max(self.newest, x.ts)
-        exponent = (x.ts - self.origin) / self.half_life_ms
-        if exponent > _EXPONENT:  # a new origin, once in hundreds of half-lives
-            self.sums *= 2.0**-exponent
-            self.origin, exponent = x.ts, 0.0
+        exponent = (x.ts - self.origin) / self.half_lives
+        if exponent.max() > _EXPONENT:  # a new origin, once in hundreds of half-lives
+            self._move(exponent > _EXPONENT, exponent, x.ts)
         self._room(x.item)
-        self.sums[x.item] += x.weight * 2.0 ** max(exponent, -_EXPONENT)
-        self._short[x.item] = None
-        self._since += 1
-        if self._since >= self.refresh:
+        self.sums[:, x.item] += x.weight * 2.0 ** np.maximum(exponent, -_EXPONENT)
+        self._since[x.item] = None
+        self._count += 1
+        if self._count >= self.refresh:
             self._shorten()
 
+    def _move(self, far: NDArray[np.bool_], exponent: NDArray[np.float64], ts: int) -> None:
+        self.sums[far] *= (2.0 ** -np.minimum(exponent[far], 1_074.0))[:, None]
+        self.origin[far], exponent[far] = ts, 0.0
+
     def _shorten(self) -> None:
-        ids, _ = best(np.arange(len(self.sums), dtype=np.int32), self.sums / self.sums.max(), self.width)
-        self._short = dict.fromkeys(ids.tolist())
-        self._since = 0
+        kept = min(4 * self.proposed, self.sums.shape[1])
+        top = np.argpartition(self.sums, -kept, axis=1)[:, -kept:]
+        self._short = np.unique(top).astype(np.int32)
+        self._since.clear()
+        self._count = 0
 
     def _room(self, item: int) -> None:
-        if item >= len(self.sums):
-            more = max(2 * len(self.sums), item + 1) - len(self.sums)
-            self.sums = np.concatenate([self.sums, np.zeros(more)])
+        size = self.sums.shape[1]
+        if item >= size:
+            more = max(2 * size, item + 1) - size
+            self.sums = np.concatenate([self.sums, np.zeros((len(self.names), more))], axis=1)
 
-    def retrieve(self, query: Query, n: int) -> tuple[Ids, Scores]:
-        """At most ``n`` items, best first; the scores are counts as of the query."""
-        ids = np.fromiter(self._short, dtype=np.int32, count=len(self._short))
-        since = max(query.now, self.newest) - self.origin  # a query may be of before the newest interaction
-        fade = 2.0 ** max(-1_000.0, -since / self.half_life_ms)
-        return best(ids, self.sums[ids] * fade, n)
+    def _lately(self) -> Ids:
+        """Every item that may be among the highest."""
+        since = np.fromiter(self._since, dtype=np.int32, count=len(self._since))
+        return np.union1d(self._short, since).astype(np.int32)
+
+    def top(self, name: str, n: int, now: int) -> tuple[Ids, Scores]:
+        """The ``n`` highest at one half-life, best first; the scores are counts as of ``now``."""
+        k = self.names.index(name)
+        ids = self._lately() if n <= self.proposed else np.arange(self.sums.shape[1], dtype=np.int32)
+        age = max(now, self.newest) - self.origin[k]  # a query may be of before the newest interaction
+        return best(ids, self.sums[k, ids] * 2.0 ** max(-1_000.0, -age / self.half_lives[k]), n)
+
+    def touch(self, query: Query) -> PopularityTouch:
+        """The highest at each half-life."""
+        ids = self._lately()
+        if len(ids) > self.proposed:
+            at = np.argpartition(self.sums[:, ids], -self.proposed, axis=1)[:, -self.proposed :]
+            ids = ids[at.ravel()]
+        return PopularityTouch(self, ids)
+
+    def scores_of(self, union: Ids) -> Matrix:
+        """Counts relative to the highest of the union, float32[half-lives, len(union)]."""
+        known = union < self.sums.shape[1]
+        counts = np.where(known, self.sums[:, np.where(known, union, 0)], 0.0)
+        highest = np.maximum(counts.max(axis=1, initial=0.0), 1e-300)
+        out: Matrix = (counts / highest[:, None]).astype(np.float32)
+        return out
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""
-        if item < len(self.sums):
-            self.sums[item] = 0.0
-        self._short.pop(item, None)
+        if item < self.sums.shape[1]:
+            self.sums[:, item] = 0.0
 
     def arrays(self) -> Arrays:
         """Everything, as arrays."""
-        short = np.array(list(self._short), dtype=np.int32)
         return {
             "sums": self.sums.copy(),
-            "short": short,
-            "clock": np.array([self.origin, self._since, self.newest], dtype=np.int64),
+            "origin": self.origin.copy(),
+            "short": self._short.copy(),
+            "since": np.fromiter(self._since, dtype=np.int32, count=len(self._since)),
+            "clock": np.array([self.newest, self._count], dtype=np.int64),
         }
 
     def load(self, arrays: Arrays) -> None:
         """Restore what :meth:`arrays` gave."""
-        self.sums = arrays["sums"].copy()
-        self._short = dict.fromkeys(arrays["short"].tolist())
-        self.origin, self._since, self.newest = (int(v) for v in arrays["clock"])
+        self.sums, self.origin = arrays["sums"].copy(), arrays["origin"].copy()
+        self._short = arrays["short"].copy()
+        self._since = dict.fromkeys(arrays["since"].tolist())
+        self.newest, self._count = (int(v) for v in arrays["clock"])
+
+
+@dataclass(frozen=True, slots=True)
+class PopularityTouch:
+    """The highest items."""
+
+    family: Popularity
+    ids: Ids
+
+    def scores(self, at: Places, union: Ids) -> Matrix:
+        """See :class:`online_models.sources.family.Touch`."""
+        return self.family.scores_of(union)

@@ -1,0 +1,87 @@
+"""What has just arrived: so that a new item is seen at all before anybody has acted on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from online_models.base import Arrays, Ids, Interaction, Query
+from online_models.sources.family import Matrix, Places
+
+
+class Fresh:
+    """The newest items, by when they entered the catalogue or were first acted on.
+
+    Args:
+        kept: newest items remembered, at least 1.
+        proposed: of these, how many are proposed to a request.
+
+    >>> fresh = Fresh(kept=2)
+    >>> for item, ts in [(1, 10), (2, 30), (3, 20)]:
+    ...     fresh.note(item, ts)
+    >>> fresh.newest(5).tolist()
+    [2, 3]
+    """
+
+    names = ("fresh",)
+
+    def __init__(self, *, kept: int = 1_000, proposed: int = 20) -> None:
+        if kept < 1 or proposed < 1:
+            raise ValueError("kept and proposed must be at least 1")
+        self.kept, self.proposed = kept, proposed
+        self._since: dict[int, int] = {}  # item -> ms, in order of noting
+        self._order = np.zeros(0, dtype=np.int32)
+
+    def note(self, item: int, ts: int) -> None:
+        """An item is there since ``ts``; the first word on it stands."""
+        if item in self._since:
+            return
+        self._since[item] = ts
+        if len(self._since) > self.kept:
+            del self._since[min(self._since, key=lambda i: (self._since[i], i))]
+        self._sort()
+
+    def _sort(self) -> None:
+        self._order = np.array(sorted(self._since, key=lambda i: (-self._since[i], i)), dtype=np.int32)
+
+    def newest(self, n: int) -> Ids:
+        """The ``n`` newest items, the newest first."""
+        return self._order[:n].copy()
+
+    def learn_one(self, x: Interaction) -> None:
+        """Nothing: the model notes items."""
+
+    def touch(self, query: Query) -> FreshTouch:
+        """The newest items."""
+        return FreshTouch(self._order[: self.proposed])
+
+    def drop(self, item: int) -> None:
+        """Forget a retired item."""
+        if self._since.pop(item, None) is not None:
+            self._sort()
+
+    def arrays(self) -> Arrays:
+        """Everything, as arrays."""
+        return {
+            "items": np.fromiter(self._since, dtype=np.int32, count=len(self._since)),
+            "since": np.fromiter(self._since.values(), dtype=np.int64, count=len(self._since)),
+        }
+
+    def load(self, arrays: Arrays) -> None:
+        """Restore what :meth:`arrays` gave."""
+        self._since = dict(zip(arrays["items"].tolist(), arrays["since"].tolist(), strict=True))
+        self._sort()
+
+
+@dataclass(frozen=True, slots=True)
+class FreshTouch:
+    """The newest items, the newest first."""
+
+    ids: Ids
+
+    def scores(self, at: Places, union: Ids) -> Matrix:
+        """See :class:`online_models.sources.family.Touch`."""
+        out = np.zeros((1, len(union) + 1), dtype=np.float32)
+        out[0, at] = 1.0 / np.arange(1.0, len(at) + 1.0)
+        return out[:, :-1]

@@ -1,0 +1,258 @@
+"""Users with a history like this one vote for what they acted on, and for what stood near the same items.
+
+``user_knn``: the 50 users of greatest cosine between their items and the last 50 of this history vote for all they
+hold (Sarwar et al., 2000). ``vsk``: users who hold one of the last ten items vote for what stood within twenty places
+of it, by ``cosine * exp(-(distance - 1) / 8) * 0.85 ** recency`` (after V-SKNN: Ludewig and Jannach, 2018).
+``vsk_after`` counts only what came after it, ``vsk_near`` only what stood close to one of the last three.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.base import RECENT, Arrays, Ids, Interaction, Query
+from online_models.sources.family import NOBODY, Matrix, Places, add_up
+
+_START = 256
+_NONE = -1
+Votes = NDArray[np.float32]
+Number = TypeVar("Number", np.int32, np.int64, np.float32)
+
+
+class Neighbours:
+    """Bounded histories of users and, for each item, its latest holders.
+
+    Histories are rings whose places ahead are kept empty, so that a window around any held place needs no bounds
+    checks. A holder is verified against the ring before it is used, so a forgotten user never votes.
+
+    Args:
+        users: kept, the one silent for longest is forgotten first.
+        history: items kept per user, a power of two above twice the window.
+        holders: latest holders kept per item.
+        nearest: users that vote for all they hold.
+        last: items of the query's history that are compared.
+        anchors: items of the query's history whose surroundings are voted for, ``window`` places each way.
+        voters: holdings whose surroundings are voted for, those of greatest weight.
+
+    >>> neighbours = Neighbours(users=10, history=64, holders=4)
+    >>> for item in (3, 4, 5):
+    ...     neighbours.learn_one(Interaction(user=1, item=item, ts=0))
+    >>> touch = neighbours.touch(Query(2, (4,), (0,), now=1))
+    >>> union = np.array([3, 5], dtype=np.int32)
+    >>> at = np.array([{3: 0, 5: 1}.get(i, 2) for i in touch.ids.tolist()])
+    >>> touch.scores(at, union)[2] > 0  # after 4 came 5
+    array([False,  True])
+    """
+
+    names = ("user_knn", "vsk", "vsk_after", "vsk_near")
+
+    def __init__(
+        self,
+        *,
+        users: int = 50_000,
+        history: int = 128,
+        holders: int = 128,
+        nearest: int = 50,
+        last: int = 50,
+        anchors: int = 10,
+        window: int = 20,
+        voters: int = 300,
+    ) -> None:
+        if min(users, holders, nearest, last, anchors, window, voters) < 1:
+            raise ValueError("users, holders, nearest, last, anchors, window and voters must be at least 1")
+        if anchors > RECENT:
+            raise ValueError(f"anchors must be at most {RECENT}, not {anchors}")
+        if history & (history - 1) or history <= 2 * window:
+            raise ValueError(f"history must be a power of two above {2 * window}, not {history}")
+        self.users, self.history, self.holders = users, history, holders
+        self.nearest, self.last, self.anchors = nearest, last, anchors
+        self.window, self.voters = window, voters
+        self._around = np.array([d for d in range(-window, window + 1) if d], dtype=np.int32)
+        away = np.abs(self._around) - 1
+        self._wide = np.exp(-away / 8.0).astype(np.float32)
+        self._narrow = np.where(away < 10, np.exp(-away / 4.0), 0.0).astype(np.float32)
+        self._ahead = np.arange(1, window + 1)
+        self._rows: OrderedDict[int, int] = OrderedDict()  # user -> row, the longest silent first
+        self._recycled = False
+        self._items = np.full((_START, history), _NONE, dtype=np.int32)
+        self._length = np.zeros(_START, dtype=np.int32)  # all actions ever, of the row's user
+        self._distinct = np.zeros(_START, dtype=np.float32)
+        self._who = np.full((_START, holders), _NONE, dtype=np.int32)
+        self._where = np.zeros((_START, holders), dtype=np.int32)
+        self._held = np.zeros(_START, dtype=np.int64)
+
+    # ------------------------------------------------------------------ learning
+
+    def learn_one(self, x: Interaction) -> None:
+        """Fold one interaction in."""
+        row = self._row(x.user)
+        self._room(x.item)
+        place, mask = int(self._length[row]), self.history - 1
+        ring = self._items[row]
+        if not (ring == x.item).any():
+            self._distinct[row] += 1.0
+        ring[place & mask] = x.item
+        ring[(place + self._ahead) & mask] = _NONE
+        self._length[row] = place + 1
+        at = self._held[x.item] % self.holders
+        self._who[x.item, at], self._where[x.item, at] = row, place
+        self._held[x.item] += 1
+
+    def _row(self, user: int) -> int:
+        row = self._rows.get(user)
+        if row is not None:
+            self._rows.move_to_end(user)
+            return row
+        if len(self._rows) < self.users:
+            row = len(self._rows)
+            if row >= len(self._length):
+                more = min(self.users, 2 * row) - row
+                self._items = _more(self._items, more, _NONE)
+                self._length, self._distinct = _more(self._length, more), _more(self._distinct, more)
+        else:
+            _, row = self._rows.popitem(last=False)
+            self._items[row], self._length[row], self._distinct[row] = _NONE, 0, 0.0
+            self._recycled = True
+        self._rows[user] = row
+        return row
+
+    def _room(self, item: int) -> None:
+        size = len(self._held)
+        if item >= size:
+            more = max(2 * size, item + 1) - size
+            self._who, self._where = _more(self._who, more, _NONE), _more(self._where, more)
+            self._held = _more(self._held, more)
+
+    # ------------------------------------------------------------------ answering
+
+    def touch(self, query: Query) -> NeighbourTouch:
+        """What similar users hold."""
+        known = len(self._held)
+        mine = np.array([i for i in dict.fromkeys(query.recent[: self.last]) if i < known], dtype=np.intp)
+        if not len(mine) or not self._rows:
+            return NeighbourTouch(self, NOBODY, _NOTHING, _NOTHING, _NOTHING)
+        cosine = self._cosines(mine, self._rows.get(query.user))
+        held, said = self._nearest(cosine)
+        near, wide, close = self._near_anchors(mine[: self.anchors], cosine)
+        return NeighbourTouch(self, np.concatenate([held, near.ravel()]), said, wide, close)
+
+    def votes(self, at: Places, wide: Votes, close: Votes, size: int) -> Matrix:
+        """Sums of votes by place, float32[3, size]: around the anchors, after them, close to the last three."""
+        out = np.zeros((3, size), dtype=np.float32)
+        at = at.reshape(len(wide), -1)
+        half = self.window
+        votes = wide[:, None] * self._wide
+        out[1] = add_up(at[:, half:].ravel(), votes[:, half:].ravel(), size)
+        out[0] = out[1] + add_up(at[:, :half].ravel(), votes[:, :half].ravel(), size)
+        near = close > 0
+        votes = close[near, None] * self._narrow
+        out[2] = add_up(at[near].ravel(), votes.ravel(), size)
+        return out
+
+    def _cosines(self, mine: Places, self_row: int | None) -> Votes:
+        """Cosine of each row's items with these, float32[rows]; 0 for the asking user."""
+        who = self._who[mine]
+        if self._recycled:  # some holders may be others by now
+            held = self._items[who, self._where[mine] & (self.history - 1)] == mine[:, None]
+            who = np.where(held, who, _NONE)
+        shared = np.bincount(who.ravel() + 1, minlength=len(self._rows) + 1)[1:].astype(np.float32)
+        if self_row is not None:
+            shared[self_row] = 0.0
+        sizes = np.maximum(self._distinct[: len(shared)] * np.float32(len(mine)), np.float32(1.0))
+        cosine: Votes = shared / np.sqrt(sizes)
+        return cosine
+
+    def _nearest(self, cosine: Votes) -> tuple[Ids, Votes]:
+        """All items of the nearest users, flat, and how much each counts."""
+        if len(cosine) > self.nearest:
+            top = np.sort(np.argpartition(cosine, len(cosine) - self.nearest)[-self.nearest :])
+        else:
+            top = np.arange(len(cosine))
+        return self._items[top].ravel(), np.repeat(cosine[top], self.history)
+
+    def _near_anchors(self, anchors: Places, cosine: Votes) -> tuple[Ids, Votes, Votes]:
+        """What stands around the anchors in others' histories, int32[voters, 2 window], and the voters' weights."""
+        who, where = self._who[anchors], self._where[anchors]
+        mask = self.history - 1
+        valid = (self._items[who, where & mask] == anchors[:, None]) & (who != _NONE)
+        who, where, age = who[valid], where[valid], np.nonzero(valid)[0]
+        alike = cosine[who]
+        weight = alike * _RECENCY[age]
+        if len(weight) > self.voters:
+            top = np.argpartition(weight, len(weight) - self.voters)[-self.voters :]
+            who, where, age, alike, weight = who[top], where[top], age[top], alike[top], weight[top]
+        near = self._items[who[:, None], (where[:, None] + self._around) & mask]
+        return near, weight, alike * _CLOSE[age]
+
+    def drop(self, item: int) -> None:
+        """Forget who held a retired item."""
+        if item < len(self._held):
+            self._who[item] = _NONE
+            self._held[item] = 0
+
+    # ------------------------------------------------------------------ snapshots
+
+    def arrays(self) -> Arrays:
+        """Everything, as arrays."""
+        n = len(self._rows)
+        return {
+            "users": np.fromiter(self._rows, dtype=np.uint64, count=n),
+            "rows": np.fromiter(self._rows.values(), dtype=np.int64, count=n),
+            "items": self._items.copy(), "length": self._length.copy(), "distinct": self._distinct.copy(),
+            "who": self._who.copy(), "where": self._where.copy(), "held": self._held.copy(),
+            "recycled": np.array([self._recycled]),
+        }  # fmt: skip
+
+    def load(self, arrays: Arrays) -> None:
+        """Restore what :meth:`arrays` gave.
+
+        Raises:
+            ValueError: the arrays have other lengths of history or numbers of holders, or more users.
+        """
+        users = arrays["users"].tolist()
+        shapes = arrays["items"].shape[1], arrays["who"].shape[1]
+        if shapes != (self.history, self.holders) or len(users) > self.users:
+            raise ValueError(
+                f"neighbours of {shapes} and {len(users)} users do not fit this build's settings"
+            )
+        self._rows = OrderedDict(zip(users, arrays["rows"].tolist(), strict=True))
+        self._items, self._length = arrays["items"].copy(), arrays["length"].copy()
+        self._distinct, self._who = arrays["distinct"].copy(), arrays["who"].copy()
+        self._where, self._held = arrays["where"].copy(), arrays["held"].copy()
+        self._recycled = bool(arrays["recycled"][0])
+
+
+_NOTHING = np.zeros(0, dtype=np.float32)
+_RECENCY = (0.85 ** np.arange(RECENT)).astype(np.float32)
+_CLOSE = np.where(np.arange(RECENT) < 3, 0.7 ** np.arange(RECENT), 0.0).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourTouch:
+    """Items of the nearest users, then items around the anchors."""
+
+    family: Neighbours
+    ids: Ids
+    said: Votes  # of the first len(said) ids
+    wide: Votes  # of each voter; 2 window of the further ids belong to it
+    close: Votes
+
+    def scores(self, at: Places, union: Ids) -> Matrix:
+        """See :class:`online_models.sources.family.Touch`."""
+        size, split = len(union), len(self.said)
+        out = np.zeros((4, size), dtype=np.float32)
+        if split:
+            out[0] = add_up(at[:split], self.said, size)
+        if len(self.wide):
+            out[1:] = self.family.votes(at[split:], self.wide, self.close, size)
+        return out
+
+
+def _more(array: NDArray[Number], rows: int, fill: int = 0) -> NDArray[Number]:
+    """The array with more rows below it."""
+    return np.concatenate([array, np.full((rows, *array.shape[1:]), fill, dtype=array.dtype)])
