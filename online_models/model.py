@@ -30,7 +30,7 @@ from online_models.sources.popularity import Popularity
 
 log = logging.getLogger(__name__)
 
-FLOOR = {"covisits_20.score": 0.5, "covisits_5.score": 0.5}
+FLOOR = {"covisits_20.score": 0.3, "covisits_5.score": 0.3, "vsk.score": 0.3}
 RESERVED = {"content": 5, "fresh": 5}
 """Candidates that a source may always bring, however little it has been heard on: nothing else knows a new item."""
 
@@ -164,6 +164,11 @@ class Model:
         """What each source proposes by itself, best first, ties by the lower id."""
         union, scores, _ = self._propose(query, _NO_ITEMS)
         return {name: best(union, scores[k], n) for k, name in enumerate(self.sources)}
+
+    def scores_by_source(self, query: Query, exclude: Ids = _NO_ITEMS) -> tuple[Ids, Matrix]:
+        """Every item proposed, ascending, and what each source says of it, float32[sources, n]."""
+        union, scores, _ = self._propose(query, exclude)
+        return union, scores
 
     def assemble(self, lists: Sequence[tuple[Ids, Scores]], query: Query, n: int) -> Candidates:
         """Candidates from lists of every source, in order of :attr:`sources` (an empty list for one that failed).
