@@ -75,7 +75,8 @@ class Popularity:
     def _shorten(self) -> None:
         kept = min(4 * self.proposed, self.sums.shape[1])
         top = np.argpartition(self.sums, -kept, axis=1)[:, -kept:]
-        self._short = np.unique(top).astype(np.int32)
+        top = np.unique(top)
+        self._short = top[self.sums[:, top].max(axis=0) > 0].astype(np.int32)
         self._since.clear()
         self._count = 0
 

@@ -1,0 +1,208 @@
+"""Each source proposes what it should in a world small enough to know the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from online_models.base import Interaction, Query
+from online_models.scratch import Uniter
+from online_models.sources.content import Content
+from online_models.sources.covisits import Channel, Covisits, View
+from online_models.sources.embedding import Embedding
+from online_models.sources.family import Family
+from online_models.sources.fresh import Fresh
+from online_models.sources.neighbours import Neighbours
+from online_models.sources.popularity import DAY, HOUR, Popularity
+
+Log = list[tuple[int, int]]
+Logs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), max_size=60)
+
+
+def interactions(log: Iterable[tuple[int, int]]) -> Iterable[Interaction]:
+    histories: dict[int, list[int]] = {}
+    for ts, (user, item) in enumerate(log):
+        held = histories.setdefault(user, [])
+        recent = tuple(held[:-51:-1])
+        yield Interaction(user, item, ts, recent, tuple(range(ts, ts - len(recent), -1)))
+        held.append(item)
+
+
+def taught(family: Family, log: Iterable[tuple[int, int]]) -> Family:
+    for x in interactions(log):
+        family.learn_one(x)
+    return family
+
+
+def said(family: Family, *recent: int, user: int = 99) -> dict[str, dict[int, float]]:
+    touch = family.touch(Query(user, recent, tuple(0 for _ in recent), now=0))
+    union, (at,) = Uniter().unite([touch.ids])
+    rows = touch.scores(at, union)
+    return {
+        name: {int(i): float(s) for i, s in zip(union, row, strict=True) if s > 0}
+        for name, row in zip(family.names, rows, strict=True)
+    }
+
+
+def test_covisits_go_both_ways_and_transitions_only_onward() -> None:
+    told = said(taught(Covisits(width=5), [(1, 3), (1, 4)]), 4)
+    assert set(told["covisits_1"]) == {3}
+    assert told["after_1"] == {}
+    assert set(said(taught(Covisits(width=5), [(1, 3), (1, 4)]), 3)["after_1"]) == {4}
+
+
+def test_a_covisit_score_is_the_shrunk_cosine() -> None:
+    near = Channel(span=20, half_life=1e12, directed=False, shrink=2.0)
+    family = Covisits(width=5, channels=[near], views=[View("near", 0, 1, 1.0)])
+    taught(family, [(1, 3), (1, 4), (2, 3)])
+    assert said(family, 3)["near"][4] == pytest.approx(1.0 / np.sqrt((2 + 2) * (1 + 2)), rel=1e-5)
+
+
+def test_a_recent_habit_outweighs_an_old_one_of_equal_count() -> None:
+    quick = Channel(span=5, half_life=2.0, directed=True, shrink=1.0)
+    family = Covisits(width=5, channels=[quick], views=[View("quick", 0, 1, 1.0)])
+    told = said(taught(family, [(1, 3), (1, 4), (2, 3), (2, 5)]), 3)["quick"]
+    assert told[5] > told[4]
+
+
+def test_similar_users_vote_for_what_else_they_hold_and_nobody_asks_themselves() -> None:
+    family = taught(Neighbours(users=10, history=64, holders=8), [(1, 3), (1, 4), (1, 5), (2, 8), (2, 9)])
+    assert set(said(family, 3, 4)["user_knn"]) >= {5}
+    assert 9 not in said(family, 3, 4)["user_knn"]
+    assert said(family, 3, 4, user=1)["user_knn"] == {}
+
+
+def test_what_stood_nearer_to_a_shared_item_gets_more_votes_and_after_counts_only_later_ones() -> None:
+    family = taught(Neighbours(users=10, history=64, holders=8), [(1, i) for i in (2, 3, 4, 5)])
+    told = said(family, 3)
+    assert told["vsk"][4] > told["vsk"][5]
+    assert set(told["vsk_after"]) == {4, 5}
+    assert set(told["vsk_near"]) == {2, 4, 5}
+
+
+@given(Logs)
+@settings(max_examples=50)
+def test_votes_equal_a_plain_recount_of_windows(log: Log) -> None:
+    family = Neighbours(users=10, history=64, holders=64)
+    taught(family, log)
+    histories = {u: [i for v, i in log if v == u] for u in range(5)}
+    anchor = 3
+    expected: dict[int, float] = {}
+    for held in histories.values():
+        if anchor not in held:
+            continue
+        cosine = held.count(anchor) / np.sqrt(len(set(held)))
+        for place in (k for k, item in enumerate(held) if item == anchor):
+            for other, item in enumerate(held):
+                away = abs(other - place)
+                if 0 < away <= 20:
+                    expected[item] = expected.get(item, 0.0) + cosine * np.exp(-(away - 1) / 8)
+    told = said(family, anchor)["vsk"]
+    assert told == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_forgotten_user_votes_no_more() -> None:
+    family = Neighbours(users=2, history=64, holders=8)
+    taught(family, [(1, 3), (1, 4), (2, 7), (3, 8)])
+    told = said(family, 3)
+    assert told["vsk"] == {}
+    assert told["user_knn"] == {}
+
+
+@given(Logs)
+@settings(max_examples=30)
+def test_memory_of_neighbours_is_bounded_by_users_history_and_holders(log: Log) -> None:
+    family = Neighbours(users=2, history=64, holders=3)
+    taught(family, log)
+    assert len(family.arrays()["users"]) <= 2
+    assert family.arrays()["who"].shape[1] == 3
+
+
+def test_an_hour_forgets_what_a_year_remembers() -> None:
+    family = Popularity({"hour": HOUR, "year": 365 * DAY})
+    for ts, item in [(0, 1), (0, 1), (0, 1), (5 * HOUR, 2)]:
+        family.learn_one(Interaction(user=0, item=item, ts=ts))
+    assert family.top("hour", 1, now=5 * HOUR)[0].tolist() == [2]
+    assert family.top("year", 1, now=5 * HOUR)[0].tolist() == [1]
+
+
+@given(st.permutations([(1, 0), (2, 3 * HOUR), (1, 40 * HOUR), (3, 41 * HOUR)]))
+def test_popularity_does_not_depend_on_the_order_events_arrive_in(order: list[tuple[int, int]]) -> None:
+    family = Popularity({"hour": HOUR})
+    for item, ts in order:
+        family.learn_one(Interaction(user=0, item=item, ts=ts))
+    ids, counts = family.top("hour", 5, now=41 * HOUR)
+    # an hour's half-life leaves 2 ** -41 of the first event
+    assert ids.tolist() == [3, 1, 2]
+    assert counts == pytest.approx([1.0, 0.5 + 2.0**-41, 2.0**-38], rel=1e-6)
+
+
+def test_popularity_survives_a_gap_of_years() -> None:
+    family = Popularity()
+    for ts, item in [(0, 1), (20 * 365 * DAY, 2), (0, 1)]:
+        family.learn_one(Interaction(user=0, item=item, ts=ts))
+    assert np.isfinite(family.sums).all()
+    assert family.top("popular_hour", 1, now=20 * 365 * DAY)[0].tolist() == [2]
+
+
+def test_the_embedding_learns_what_comes_next_and_restores_to_the_same_future() -> None:
+    pattern = [(u, 2 * (u % 3) + k) for u in range(300) for k in (0, 1)]
+    family = Embedding(dims=8, seed=3)
+    taught(family, pattern)
+    assert max(said(family, 2)["embedding"].items(), key=lambda s: s[1])[0] == 3
+    copy = Embedding(dims=8, seed=77)
+    copy.load(family.arrays())
+    for x in interactions([(900 + u, i) for u in range(20) for i in (1, 2, 600)]):
+        family.learn_one(x)
+        copy.learn_one(x)
+    assert all((a == b).all() for a, b in zip(family.arrays().values(), copy.arrays().values(), strict=True))
+
+
+def test_a_large_catalogue_is_searched_by_the_index_and_finds_the_same_best() -> None:
+    exact, indexed = Embedding(dims=8, seed=3), Embedding(dims=8, seed=3, exact_below=50, settle=1)
+    pattern = [(u, 2 * (u % 60) + k) for u in range(1_200) for k in (0, 1)]
+    taught(exact, pattern)
+    taught(indexed, pattern)
+    indexed.index.rebuild(wait=True)
+    query = Query(9, (20,), (0,), now=0)
+    assert exact.touch(query).ids[0] == indexed.touch(query).ids[0] == 21
+
+
+def test_an_item_with_shared_tags_is_found_before_anybody_acted_on_it() -> None:
+    family = Content()
+    family.note(1, tags=("war", "drama"), title="Paths of Glory")
+    family.note(2, tags=("comedy",), title="Airplane")
+    family.note(3, tags=("war",), title="Glory")
+    assert family.touch(Query(0, (1,), (0,), now=0)).ids.tolist() == [3]
+    family.drop(3)
+    assert family.touch(Query(0, (1,), (0,), now=0)).ids.tolist() == []
+
+
+def test_fresh_forgets_the_oldest_beyond_its_cap() -> None:
+    family = Fresh(kept=2)
+    for item, ts in [(5, 1), (6, 3), (7, 2)]:
+        family.note(item, ts)
+    assert family.newest(9).tolist() == [6, 7]
+    family.drop(6)
+    assert family.newest(9).tolist() == [7]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Neighbours(history=100),
+        lambda: Neighbours(users=0),
+        lambda: Embedding(rate=0.0),
+        lambda: Popularity({"x": 0}),
+        lambda: Fresh(kept=0),
+        lambda: Content(last=0),
+        lambda: Channel(span=51, half_life=1.0, directed=True, shrink=1.0),
+    ],
+)
+def test_settings_out_of_range_are_refused(make: object) -> None:
+    with pytest.raises(ValueError, match=r"must|power of two"):
+        make()  # type: ignore[operator]
