@@ -95,11 +95,19 @@ def compute(scores: Rows, ids: Ids, query: Query, since_first: Counts, since_las
     highest = np.maximum(scores.max(axis=1, initial=0.0), np.float32(1e-30))
     out[:, : scores.shape[0]] = np.log(scores / highest[:, None] + np.float32(0.01)).T
     of_item = out[:, scores.shape[0] :]
-    of_item[:, 0] = np.where(since_first >= 0, np.log1p(np.maximum(since_first, 0)) / 5.0, 0.0)
-    of_item[:, 1] = np.where(since_last >= 0, np.log1p(np.maximum(since_last, 0)) / 5.0, BOUND)
+    of_item[:, 0] = _age(since_first, never=0.0)
+    of_item[:, 1] = _age(since_last, never=BOUND)
     of_item[:, 2:7] = _of_history(ids, query)
     of_item[:, 7] = 1.0
     return np.clip(out, -BOUND, BOUND, out=out)
+
+
+def _age(since: Counts, never: float) -> NDArray[np.float32]:
+    """A fifth of the logarithm of one more than a count."""
+    out: NDArray[np.float32] = np.log(np.maximum(since, 0).astype(np.float32) + np.float32(1.0))
+    out *= np.float32(0.2)
+    out[since < 0] = never
+    return out
 
 
 def _of_history(ids: Ids, query: Query) -> Rows:

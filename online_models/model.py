@@ -223,9 +223,8 @@ class Model:
             return Candidates(union, rows_of_all, loudest(scores), buckets, failed)
         worth = self.head.sift(rows_of_all, buckets)
         for source, k in self._reserved:
-            said = scores[source]
-            first = np.lexsort((union, -said))[:k] if said.any() else _NO_ITEMS
-            worth[first[said[first] > 0]] = np.inf
+            told = np.flatnonzero(scores[source])
+            worth[told[np.argsort(-scores[source, told], kind="stable")[:k]]] = np.inf
         rows = _highest(worth, n)
         return Candidates(union[rows], rows_of_all[rows], loudest(scores[:, rows]), buckets, failed)
 

@@ -43,26 +43,25 @@ class Uniter:
         for ids in lists:
             self._mark(ids)
         self._marked[-1] = False  # where -1 went
+        every = np.flatnonzero(self._marked)
         self._marked[exclude[exclude < len(self._marked)]] = False
-        union = np.flatnonzero(self._marked)
+        union = np.flatnonzero(self._marked) if len(exclude) else every
         if allowed is not None:
             union = union[allowed[np.minimum(union, len(allowed) - 1)] | (union >= len(allowed))]
-        return union.astype(np.int32), self._places(lists, union)
+        self._marked[every] = False
+        self._place[every] = self._place[-1] = len(union)
+        self._place[union] = np.arange(len(union))
+        return union.astype(np.int32), [self._place[ids] for ids in lists]
 
     def _mark(self, ids: Ids) -> None:
         largest = int(ids.max(initial=0))
         if largest >= len(self._marked) - 1:
             size = 2 * largest + 2
-            self._marked = np.concatenate([self._marked, np.zeros(size - len(self._marked), dtype=np.bool_)])
+            self._marked = np.concatenate(
+                [self._marked[:-1], np.zeros(size - len(self._marked) + 1, dtype=np.bool_)]
+            )
             self._place = np.zeros(size, dtype=np.intp)
         self._marked[ids] = True
-
-    def _places(self, lists: Sequence[Ids], union: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-        for ids in lists:
-            self._place[ids] = len(union)
-            self._marked[ids] = False
-        self._place[union] = np.arange(len(union))
-        return [self._place[ids] for ids in lists]
 
 
 def best(ids: Ids, scores: NDArray[np.floating], n: int) -> tuple[Ids, Scores]:

@@ -49,10 +49,10 @@ class TopLists:
         self.ids = np.full((_START, width), FREE, dtype=np.int32)
         self.weights = np.zeros((self.channels, _START, width), dtype=np.float32)
         self.visits = np.zeros((self.channels, _START))  # fading counts of the items themselves
-        self._used = np.zeros(_START, dtype=np.int32)
+        self.used = np.zeros(_START, dtype=np.int32)  # places of each row that hold a neighbour
 
     def __len__(self) -> int:
-        return len(self._used)
+        return len(self.used)
 
     def visit(self, item: int) -> None:
         """One interaction with ``item``: time moves on by one and the item counts one more."""
@@ -71,7 +71,7 @@ class TopLists:
 
     def room(self, item: int) -> None:
         """Make sure there is a row for ``item``."""
-        size = len(self._used)
+        size = len(self.used)
         if item < size:
             return
         more = max(2 * size, item + 1) - size
@@ -79,7 +79,7 @@ class TopLists:
         blank = np.zeros((self.channels, more, self.width), dtype=np.float32)
         self.weights = np.concatenate([self.weights, blank], axis=1)
         self.visits = np.concatenate([self.visits, np.zeros((self.channels, more))], axis=1)
-        self._used = np.concatenate([self._used, np.zeros(more, dtype=np.int32)])
+        self.used = np.concatenate([self.used, np.zeros(more, dtype=np.int32)])
 
     def into(self, rows: Places, column: int, weights: Weights) -> None:
         """Add ``weights[channel, row]`` to the neighbour ``column`` of several distinct known rows."""
@@ -93,14 +93,14 @@ class TopLists:
 
     def _places(self, rows: Places) -> NDArray[np.int32]:
         """A free place in each row; the weakest neighbour makes one where there is none."""
-        at = self._used[rows]
+        at = self.used[rows]
         full = at >= self.width
         if full.any():
             crowded = rows[full]
             weakest = self._strength(crowded).argmin(axis=1)
             at[full] = weakest
             self.weights[:, crowded, weakest] = 0.0
-        self._used[rows] = np.where(full, self.width, at + 1)
+        self.used[rows] = np.where(full, self.width, at + 1)
         return at
 
     def across(self, row: int, columns: Places, weights: Weights) -> None:
@@ -117,16 +117,16 @@ class TopLists:
         self.weights[:, row, at] += weights
 
     def _make_places(self, row: int, kept: Places, n: int) -> Places:
-        used = int(self._used[row])
+        used = int(self.used[row])
         if used + n <= self.width:
-            self._used[row] = used + n
+            self.used[row] = used + n
             return np.arange(used, used + n)
         strength = self._strength(np.array([row]))[0]
         strength[used:] = -1.0
         strength[kept] = np.inf
         at = np.argpartition(strength, n - 1)[:n]
         self.weights[:, row, at] = 0.0
-        self._used[row] = self.width
+        self.used[row] = self.width
         return at
 
     def _strength(self, rows: Places) -> NDArray[np.float64]:
@@ -136,18 +136,18 @@ class TopLists:
 
     def row(self, item: int) -> dict[int, tuple[float, ...]]:
         """The neighbours of an item with their weights as of now; empty for one unknown."""
-        if not 0 <= item < len(self._used):
+        if not 0 <= item < len(self.used):
             return {}
         now = self.weights[:, item] / self.unit[:, None]
         return {i: tuple(now[:, k].tolist()) for k, i in enumerate(self.ids[item].tolist()) if i != FREE}
 
     def drop(self, item: int) -> None:
         """Forget an item's row; where it stands in others it fades."""
-        if item < len(self._used):
+        if item < len(self.used):
             self.ids[item] = FREE
             self.weights[:, item] = 0.0
             self.visits[:, item] = 0.0
-            self._used[item] = 0
+            self.used[item] = 0
 
     def arrays(self) -> Arrays:
         """Everything, as arrays."""
@@ -155,7 +155,7 @@ class TopLists:
             "ids": self.ids.copy(),
             "weights": self.weights.copy(),
             "visits": self.visits.copy(),
-            "used": self._used.copy(),
+            "used": self.used.copy(),
             "unit": self.unit.copy(),
         }
 
@@ -171,5 +171,5 @@ class TopLists:
                 f"lists of {shape[0]} x {shape[2]}, this build has {self.channels} x {self.width}"
             )
         self.ids, self.weights = arrays["ids"].copy(), arrays["weights"].copy()
-        self.visits, self._used = arrays["visits"].copy(), arrays["used"].copy()
+        self.visits, self.used = arrays["visits"].copy(), arrays["used"].copy()
         self.unit = arrays["unit"].copy()

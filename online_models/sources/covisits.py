@@ -123,23 +123,25 @@ class Covisits:
         """The lists of a history's last items."""
         known = len(self.lists)
         rows = np.array([i for i in query.recent[: self._reach] if i < known], dtype=np.intp)
-        return CovisitTouch(self, rows, self.lists.ids[rows].ravel() if len(rows) else NOBODY)
+        if not len(rows):
+            return CovisitTouch(self, rows, 0, NOBODY)
+        used = int(self.lists.used[rows].max())
+        return CovisitTouch(self, rows, used, self.lists.ids[rows, :used].ravel())
 
-    def scores_of(self, rows: Places, at: Places, union: Ids) -> Matrix:
+    def scores_of(self, rows: Places, used: int, at: Places, union: Ids) -> Matrix:
         """Scores of all views; see :class:`online_models.sources.family.Touch`."""
         lists, size = self.lists, len(union)
         out = np.zeros((len(self.views), size), dtype=np.float32)
-        if not len(rows):
+        if not len(rows) or not size:
             return out
         shrink = (self._shrink * lists.unit)[:, None]
-        known = union < len(lists)
-        theirs = np.where(known, lists.visits[:, np.where(known, union, 0)], 0.0)
+        theirs = lists.visits[:, np.minimum(union, len(lists) - 1)]  # no list holds an item beyond
         down = 1.0 / np.sqrt(theirs + shrink)
         mine = (1.0 / np.sqrt(lists.visits[:, rows] + shrink)).astype(np.float32)
         for k, view in enumerate(self.views):
             last = rows[: view.last]
             share = mine[view.channel, : len(last)] * self._fades[k][: len(last)]
-            values = lists.weights[view.channel][last] * share[:, None]
+            values = lists.weights[view.channel, last, :used] * share[:, None]
             out[k] = add_up(at[: values.size], values.ravel(), size) * down[view.channel]
         return out
 
@@ -162,8 +164,9 @@ class CovisitTouch:
 
     family: Covisits
     rows: Places
+    used: int  # columns of the rows that hold anything
     ids: Ids
 
     def scores(self, at: Places, union: Ids) -> Matrix:
         """See :class:`online_models.sources.family.Touch`."""
-        return self.family.scores_of(self.rows, at, union)
+        return self.family.scores_of(self.rows, self.used, at, union)

@@ -38,8 +38,8 @@ class Embedding:
     >>> for _ in range(200):
     ...     embedding.learn_one(Interaction(user=1, item=2, ts=0, recent=(1,), recent_ts=(0,)))
     ...     embedding.learn_one(Interaction(user=1, item=4, ts=0, recent=(3,), recent_ts=(0,)))
-    >>> embedding.touch(Query(2, (3,), (0,), now=1)).ids.tolist()[0]
-    4
+    >>> embedding.touch(Query(2, (3,), (0,), now=1)).scores(np.arange(0), np.array([2, 4])).argmax()
+    np.int64(1)
     """
 
     names = ("embedding",)
@@ -167,28 +167,29 @@ class Embedding:
         return out
 
     def touch(self, query: Query) -> EmbeddingTouch:
-        """The items of greatest score."""
+        """The items of greatest score, in no order."""
         hidden = self.user_vector(query.recent)
         if not hidden.any():
             return EmbeddingTouch(self, hidden, NOBODY)
-        ids = self._acted[: self._n]
         if self._indexed:
             ids = self.index.search(hidden, 4 * self.proposed)[0]
-        if len(ids) > self.proposed:
             score = self._outer[ids] @ hidden
+        else:
+            ids = np.arange(len(self._known), dtype=np.int32)
+            score = self._outer @ hidden  # of all rows: cheaper than picking out the known ones
+            score[~self._known] = -np.inf
+        if len(ids) > self.proposed:
             ids = ids[np.argpartition(score, -self.proposed)[-self.proposed :]]
-        ids = ids[np.lexsort((ids, -(self._outer[ids] @ hidden)))]
-        return EmbeddingTouch(self, hidden, ids)
+        return EmbeddingTouch(self, hidden, ids[self._known[ids]])
 
     def scores_of(self, hidden: Vectors, union: Ids) -> Matrix:
         """Odds against the best of the union, float32[1, len(union)]."""
         known = union < len(self._known)
         at = np.where(known, union, 0)
-        known &= self._known[at]
-        score = self._outer[at] @ hidden
-        top = score[known].max(initial=-np.inf)
-        out: Matrix = np.where(known, np.exp(np.minimum(score - top, 0.0)), 0.0).astype(np.float32)[None, :]
-        return out
+        score: Vectors = self._outer[at] @ hidden
+        score[~(known & self._known[at])] = -np.inf
+        score -= score.max(initial=-1e30)
+        return np.exp(score)[None, :]
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""

@@ -20,6 +20,7 @@ from online_models.sources.family import NOBODY, Matrix, Places, add_up
 
 _START = 256
 _NONE = -1
+_NOBODY = 0  # row 0 is nobody's and empty
 Votes = NDArray[np.float32]
 Number = TypeVar("Number", np.int32, np.int64, np.float32)
 
@@ -82,7 +83,7 @@ class Neighbours:
         self._items = np.full((_START, history), _NONE, dtype=np.int32)
         self._length = np.zeros(_START, dtype=np.int32)  # all actions ever, of the row's user
         self._distinct = np.zeros(_START, dtype=np.float32)
-        self._who = np.full((_START, holders), _NONE, dtype=np.int32)
+        self._who = np.full((_START, holders), _NOBODY, dtype=np.int32)
         self._where = np.zeros((_START, holders), dtype=np.int32)
         self._held = np.zeros(_START, dtype=np.int64)
 
@@ -109,9 +110,9 @@ class Neighbours:
             self._rows.move_to_end(user)
             return row
         if len(self._rows) < self.users:
-            row = len(self._rows)
+            row = len(self._rows) + 1
             if row >= len(self._length):
-                more = min(self.users, 2 * row) - row
+                more = min(self.users + 1, 2 * row) - row
                 self._items = _more(self._items, more, _NONE)
                 self._length, self._distinct = _more(self._length, more), _more(self._distinct, more)
         else:
@@ -125,7 +126,7 @@ class Neighbours:
         size = len(self._held)
         if item >= size:
             more = max(2 * size, item + 1) - size
-            self._who, self._where = _more(self._who, more, _NONE), _more(self._where, more)
+            self._who, self._where = _more(self._who, more, _NOBODY), _more(self._where, more)
             self._held = _more(self._held, more)
 
     # ------------------------------------------------------------------ answering
@@ -159,8 +160,9 @@ class Neighbours:
         who = self._who[mine]
         if self._recycled:  # some holders may be others by now
             held = self._items[who, self._where[mine] & (self.history - 1)] == mine[:, None]
-            who = np.where(held, who, _NONE)
-        shared = np.bincount(who.ravel() + 1, minlength=len(self._rows) + 1)[1:].astype(np.float32)
+            who = np.where(held, who, _NOBODY)
+        shared = np.bincount(who.ravel(), minlength=len(self._rows) + 1).astype(np.float32)
+        shared[_NOBODY] = 0.0
         if self_row is not None:
             shared[self_row] = 0.0
         sizes = np.maximum(self._distinct[: len(shared)] * np.float32(len(mine)), np.float32(1.0))
@@ -173,13 +175,14 @@ class Neighbours:
             top = np.sort(np.argpartition(cosine, len(cosine) - self.nearest)[-self.nearest :])
         else:
             top = np.arange(len(cosine))
-        return self._items[top].ravel(), np.repeat(cosine[top], self.history)
+        used = min(self.history, int(self._length[top].max(initial=0)))
+        return self._items[top, :used].ravel(), np.repeat(cosine[top], used)
 
     def _near_anchors(self, anchors: Places, cosine: Votes) -> tuple[Ids, Votes, Votes]:
         """What stands around the anchors in others' histories, int32[voters, 2 window], and the voters' weights."""
         who, where = self._who[anchors], self._where[anchors]
         mask = self.history - 1
-        valid = (self._items[who, where & mask] == anchors[:, None]) & (who != _NONE)
+        valid = self._items[who, where & mask] == anchors[:, None]
         who, where, age = who[valid], where[valid], np.nonzero(valid)[0]
         alike = cosine[who]
         weight = alike * _RECENCY[age]
@@ -192,7 +195,7 @@ class Neighbours:
     def drop(self, item: int) -> None:
         """Forget who held a retired item."""
         if item < len(self._held):
-            self._who[item] = _NONE
+            self._who[item] = _NOBODY
             self._held[item] = 0
 
     # ------------------------------------------------------------------ snapshots

@@ -23,13 +23,13 @@ _START = 256
 class Popularity:
     """Decayed action counts of all items at each half-life, and short lists of the highest.
 
-    A list is refreshed from all items once in ``refresh`` interactions and takes in every item acted on in between, so
-    that a request never looks at all items.
+    A list is made from all items once in ``refresh`` interactions and takes in every item acted on in between, so that
+    a request never looks at all items.
 
     Args:
         half_lives: name of the source -> ms, each at least 1.
         proposed: items each half-life proposes.
-        refresh: in interactions; a new list holds ``proposed`` items, so at most their sum is looked at.
+        refresh: in interactions.
 
     >>> popular = Popularity({"popular": 1_000})
     >>> for item, ts in [(1, 0), (1, 0), (2, 3_000)]:
@@ -39,7 +39,7 @@ class Popularity:
     """
 
     def __init__(
-        self, half_lives: Mapping[str, int] = HALF_LIVES, *, proposed: int = 50, refresh: int = 200
+        self, half_lives: Mapping[str, int] = HALF_LIVES, *, proposed: int = 50, refresh: int = 100
     ) -> None:
         if not half_lives or min(half_lives.values()) < 1 or proposed < 1 or refresh < 1:
             raise ValueError("half_lives, proposed and refresh must be at least 1")
@@ -73,7 +73,7 @@ class Popularity:
         self.origin[far], exponent[far] = ts, 0.0
 
     def _shorten(self) -> None:
-        kept = min(4 * self.proposed, self.sums.shape[1])
+        kept = min(self.proposed, self.sums.shape[1])
         top = np.argpartition(self.sums, -kept, axis=1)[:, -kept:]
         top = np.unique(top)
         self._short = top[self.sums[:, top].max(axis=0) > 0].astype(np.int32)
@@ -87,29 +87,31 @@ class Popularity:
             self.sums = np.concatenate([self.sums, np.zeros((len(self.names), more))], axis=1)
 
     def _lately(self) -> Ids:
-        """Every item that may be among the highest."""
-        since = np.fromiter(self._since, dtype=np.int32, count=len(self._since))
-        return np.union1d(self._short, since).astype(np.int32)
+        """Every item that may be among the highest; some stand twice."""
+        return np.concatenate([self._short, np.fromiter(self._since, np.int32, len(self._since))])
 
     def top(self, name: str, n: int, now: int) -> tuple[Ids, Scores]:
         """The ``n`` highest at one half-life, best first; the scores are counts as of ``now``."""
         k = self.names.index(name)
-        ids = self._lately() if n <= self.proposed else np.arange(self.sums.shape[1], dtype=np.int32)
+        ids = np.unique(self._lately())
+        if n > self.proposed:
+            ids = np.arange(self.sums.shape[1], dtype=np.int32)
         age = max(now, self.newest) - self.origin[k]  # a query may be of before the newest interaction
         return best(ids, self.sums[k, ids] * 2.0 ** max(-1_000.0, -age / self.half_lives[k]), n)
 
     def touch(self, query: Query) -> PopularityTouch:
         """The highest at each half-life."""
-        ids = self._lately()
-        if len(ids) > self.proposed:
-            at = np.argpartition(self.sums[:, ids], -self.proposed, axis=1)[:, -self.proposed :]
-            ids = ids[at.ravel()]
-        return PopularityTouch(self, ids)
+        return PopularityTouch(self, self._lately())
 
     def scores_of(self, union: Ids) -> Matrix:
         """Counts relative to the highest of the union, float32[half-lives, len(union)]."""
-        known = union < self.sums.shape[1]
-        counts = np.where(known, self.sums[:, np.where(known, union, 0)], 0.0)
+        if not len(union):
+            return np.zeros((len(self.names), 0), dtype=np.float32)
+        if union[-1] < self.sums.shape[1]:
+            counts = self.sums[:, union]
+        else:
+            known = union < self.sums.shape[1]
+            counts = np.where(known, self.sums[:, np.where(known, union, 0)], 0.0)
         highest = np.maximum(counts.max(axis=1, initial=0.0), 1e-300)
         out: Matrix = (counts / highest[:, None]).astype(np.float32)
         return out
