@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,8 @@ class Model:
         holders: latest holders kept per item.
         union: items that are looked at closely for one request; beyond it, those the sources rate highest in sum.
         hidden: units of the ordering head's hidden layer; 0 for none.
+        without: families of sources that are left out (``covisits``, ``neighbours``, ``popularity``, ``embedding``,
+            ``content``, ``fresh``), to trade quality for time; not all.
 
     >>> model = Model()
     >>> for user in range(5):
@@ -68,6 +70,7 @@ class Model:
         holders: int = 128,
         union: int = 2_000,
         hidden: int = 32,
+        without: Collection[str] = (),
     ) -> None:
         if union < 1:
             raise ValueError(f"union must be at least 1, not {union}")
@@ -82,16 +85,25 @@ class Model:
             "covisits": self.covisits, "neighbours": self.neighbours, "popularity": self.popularity,
             "embedding": self.embedding, "content": self.content, "fresh": self.newest,
         }  # fmt: skip
+        if not set(without) < set(self._families):
+            raise ValueError(f"without must name some of {', '.join(self._families)}, not {sorted(without)}")
+        self._families = {name: f for name, f in self._families.items() if name not in without}
         self.sources: tuple[str, ...] = tuple(name for f in self._families.values() for name in f.names)
         self.schema = FeatureSchema.of(self.sources)
-        self.head = OrderingHead(self.schema, floor=FLOOR, hidden=hidden, seed=seed)
+        floor = {name: weight for name, weight in FLOOR.items() if name in self.schema.names}
+        self.head = OrderingHead(self.schema, floor=floor, hidden=hidden, seed=seed)
         self.stats: Counter[str] = Counter()
-        self._reserved = [(self.sources.index(name), k) for name, k in RESERVED.items()]
+        self._reserved = [(self.sources.index(s), k) for s, k in RESERVED.items() if s in self.sources]
         self._uniter = Uniter()
         self._ticks = 0  # interactions folded in
         self._first = np.full(_START, -1, dtype=np.int64)  # in ticks; -1 for never
         self._last = np.full(_START, -1, dtype=np.int64)
         self._alive = np.ones(_START, dtype=np.bool_)
+
+    @classmethod
+    def lean(cls, seed: int = 0) -> Model:
+        """A model of a quarter of the cost per event, for nearly the quality (docs/quality.md says how nearly)."""
+        return cls(seed=seed, hidden=0, without=("covisits", "embedding"))
 
     # ------------------------------------------------------------------ learning
 
@@ -244,7 +256,7 @@ class Model:
     def similar(self, item: int, n: int, now: int) -> tuple[Ids, Scores]:
         """Items like this one: co-visits, filled up by content."""
         proposals = self.propose(Query(0, (item,), (now,), now), n + 1)
-        ids, scores = proposals["covisits_1"]
+        ids, scores = proposals["covisits_1" if "covisits_1" in proposals else "vsk"]
         ids, scores = ids[ids != item][:n], scores[ids != item][:n]
         if len(ids) < n:
             more, said = proposals["content"]

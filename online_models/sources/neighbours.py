@@ -137,8 +137,10 @@ class Neighbours:
         mine = np.array([i for i in dict.fromkeys(query.recent[: self.last]) if i < known], dtype=np.intp)
         if not len(mine) or not self._rows:
             return NeighbourTouch(self, NOBODY, _NOTHING, _NOTHING, _NOTHING)
-        cosine = self._cosines(mine, self._rows.get(query.user))
-        held, said = self._nearest(cosine)
+        rows, alike = self._cosines(mine, self._rows.get(query.user))
+        held, said = self._nearest(rows, alike)
+        cosine = np.zeros(len(self._rows) + 1, dtype=np.float32)
+        cosine[rows] = alike
         near, wide, close = self._near_anchors(mine[: self.anchors], cosine)
         return NeighbourTouch(self, np.concatenate([held, near.ravel()]), said, wide, close)
 
@@ -155,28 +157,27 @@ class Neighbours:
         out[2] = add_up(at[near].ravel(), votes.ravel(), size)
         return out
 
-    def _cosines(self, mine: Places, self_row: int | None) -> Votes:
-        """Cosine of each row's items with these, float32[rows]; 0 for the asking user."""
+    def _cosines(self, mine: Places, self_row: int | None) -> tuple[Places, Votes]:
+        """Rows that share an item with these, without the asking user's, and the cosine of each, above 0."""
         who = self._who[mine]
         if self._recycled:  # some holders may be others by now
             held = self._items[who, self._where[mine] & (self.history - 1)] == mine[:, None]
             who = np.where(held, who, _NOBODY)
-        shared = np.bincount(who.ravel(), minlength=len(self._rows) + 1).astype(np.float32)
-        shared[_NOBODY] = 0.0
-        if self_row is not None:
-            shared[self_row] = 0.0
-        sizes = np.maximum(self._distinct[: len(shared)] * np.float32(len(mine)), np.float32(1.0))
-        cosine: Votes = shared / np.sqrt(sizes)
-        return cosine
+        shared = np.bincount(who.ravel())
+        shared[_NOBODY] = 0
+        if self_row is not None and self_row < len(shared):
+            shared[self_row] = 0
+        rows = np.flatnonzero(shared)
+        sizes = self._distinct[rows] * np.float32(len(mine))
+        return rows, shared[rows].astype(np.float32) / np.sqrt(sizes)
 
-    def _nearest(self, cosine: Votes) -> tuple[Ids, Votes]:
+    def _nearest(self, rows: Places, alike: Votes) -> tuple[Ids, Votes]:
         """All items of the nearest users, flat, and how much each counts."""
-        if len(cosine) > self.nearest:
-            top = np.sort(np.argpartition(cosine, len(cosine) - self.nearest)[-self.nearest :])
-        else:
-            top = np.arange(len(cosine))
-        used = min(self.history, int(self._length[top].max(initial=0)))
-        return self._items[top, :used].ravel(), np.repeat(cosine[top], used)
+        if len(rows) > self.nearest:
+            top = np.argpartition(alike, len(alike) - self.nearest)[-self.nearest :]
+            rows, alike = rows[top], alike[top]
+        used = min(self.history, int(self._length[rows].max(initial=0)))
+        return self._items[rows, :used].ravel(), np.repeat(alike, used)
 
     def _near_anchors(self, anchors: Places, cosine: Votes) -> tuple[Ids, Votes, Votes]:
         """What stands around the anchors in others' histories, int32[voters, 2 window], and the voters' weights."""

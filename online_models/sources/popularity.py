@@ -39,7 +39,7 @@ class Popularity:
     """
 
     def __init__(
-        self, half_lives: Mapping[str, int] = HALF_LIVES, *, proposed: int = 50, refresh: int = 100
+        self, half_lives: Mapping[str, int] = HALF_LIVES, *, proposed: int = 150, refresh: int = 100
     ) -> None:
         if not half_lives or min(half_lives.values()) < 1 or proposed < 1 or refresh < 1:
             raise ValueError("half_lives, proposed and refresh must be at least 1")
