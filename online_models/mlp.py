@@ -9,37 +9,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float32]
-Parameters = dict[str, NDArray[np.float64]]
+Flat = NDArray[np.float32]
 
 
-def initial(features: int, hidden: int, seed: int) -> Parameters:
-    """Parameters before the first example.
+class Layer:
+    """Views of one flat array as the layer's parameters; whoever changes the array changes the layer.
 
-    >>> sorted((name, array.shape) for name, array in initial(3, 2, seed=0).items())
-    [('hidden', (3, 2)), ('offset', (2,)), ('out', (2,))]
+    Args:
+        flat: float32[size(features, hidden)].
+
+    >>> layer = Layer(initial(3, 2, seed=0), 3, 2)
+    >>> layer.hidden.shape, layer.offset.shape, layer.out.tolist()
+    ((3, 2), (2,), [0.0, 0.0])
     """
+
+    def __init__(self, flat: Flat, features: int, hidden: int) -> None:
+        split = features * hidden
+        self.hidden = flat[:split].reshape(features, hidden)
+        self.offset = flat[split : split + hidden]
+        self.out = flat[split + hidden :]
+
+    def forward(self, x: Matrix) -> tuple[Matrix, Matrix]:
+        """What is added to each row's score, float32[n], and the hidden layer, float32[n, hidden]."""
+        hidden: Matrix = x @ self.hidden
+        hidden += self.offset
+        np.maximum(hidden, 0.0, out=hidden)
+        added: Matrix = hidden @ self.out
+        return added, hidden
+
+    def gradient(self, x: Matrix, hidden: Matrix, error: Matrix) -> Flat:
+        """The flat gradient of the loss, from its derivative by each row's score (``error``)."""
+        back = error[:, None] * self.out
+        back *= hidden > 0
+        return np.concatenate([(x.T @ back).ravel(), back.sum(axis=0), error @ hidden])
+
+
+def size(features: int, hidden: int) -> int:
+    """Length of the flat array."""
+    return hidden * (features + 2)
+
+
+def initial(features: int, hidden: int, seed: int) -> Flat:
+    """Parameters before the first example, flat; those of the output are zero."""
     rng = np.random.Generator(np.random.PCG64(seed))
-    return {
-        "hidden": rng.normal(0.0, 1.0 / np.sqrt(features), (features, hidden)),
-        "offset": np.zeros(hidden),
-        "out": np.zeros(hidden),
-    }
-
-
-def forward(p: Parameters, x: Matrix) -> tuple[Matrix, Matrix]:
-    """What is added to each row's score, float32[n], and the hidden layer, float32[n, hidden]."""
-    hidden = x @ p["hidden"].astype(np.float32)
-    hidden += p["offset"].astype(np.float32)
-    np.maximum(hidden, 0.0, out=hidden)
-    return hidden @ p["out"].astype(np.float32), hidden
-
-
-def gradient(p: Parameters, x: Matrix, hidden: Matrix, error: NDArray[np.float32]) -> Parameters:
-    """Gradients of the loss, from its derivative by each row's score (``error``)."""
-    back = np.outer(error, p["out"].astype(np.float32))
-    back *= hidden > 0
-    return {
-        "hidden": (x.T @ back).astype(np.float64),
-        "offset": back.sum(axis=0, dtype=np.float64),
-        "out": (error @ hidden).astype(np.float64),
-    }
+    flat = np.zeros(size(features, hidden), dtype=np.float32)
+    flat[: features * hidden] = rng.normal(0.0, 1.0 / np.sqrt(features), features * hidden)
+    return flat

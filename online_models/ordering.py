@@ -25,7 +25,7 @@ _CROSSES = 1 + 2 * _GAPS + len(LENGTHS) + 1
 _MOST = 10_000_000
 _START = 1.0  # of Adagrad's sums
 
-Parameters = dict[str, NDArray[np.float64]]
+Parameters = dict[str, NDArray[np.float32]]
 
 
 class OrderingHead:
@@ -40,7 +40,7 @@ class OrderingHead:
 
     >>> head = OrderingHead(FeatureSchema.of(["popular"]), floor={"popular.score": 1.0})
     >>> head.parameters["linear"][0, 0]
-    np.float64(1.0)
+    np.float32(1.0)
     """
 
     def __init__(
@@ -60,12 +60,14 @@ class OrderingHead:
             raise ValueError("rate, deep_rate and half_life must be above 0, hidden at least 0")
         self.schema = schema
         width = len(schema.names)
-        linear = np.zeros((_CROSSES, width))
+        linear = np.zeros((_CROSSES, width), dtype=np.float32)
         for name, weight in floor.items():
             linear[0, schema.names.index(name)] = weight
         self.parameters: Parameters = {"linear": linear}
+        self._layer: mlp.Layer | None = None
         if hidden:
-            self.parameters |= mlp.initial(width, hidden, seed)
+            self.parameters["deep"] = mlp.initial(width, hidden, seed)
+            self._layer = mlp.Layer(self.parameters["deep"], width, hidden)
         self._rates = {name: rate if name == "linear" else deep_rate for name in self.parameters}
         self.squares = {name: np.full_like(p, _START) for name, p in self.parameters.items()}
         self._fade = 2.0 ** (-1.0 / half_life)
@@ -81,18 +83,18 @@ class OrderingHead:
 
     def sift(self, features: Rows, buckets: Buckets) -> NDArray[np.float32]:
         """Scores by the linear part alone, float32[n]: what decides who becomes a candidate."""
-        out: NDArray[np.float32] = features @ self._weights(buckets).astype(np.float32)
+        out: NDArray[np.float32] = features @ self._weights(buckets)
         return out
 
     def order(self, c: Candidates) -> NDArray[np.float64]:
         """Scores of the candidates, float64[n]; greater is better."""
         scores = self.sift(c.features, c.buckets)
-        if "out" in self.parameters:
-            scores = scores + mlp.forward(self.parameters, c.features)[0]
+        if self._layer is not None:
+            scores = scores + self._layer.forward(c.features)[0]
         return scores.astype(np.float64)
 
-    def _weights(self, buckets: Buckets) -> NDArray[np.float64]:
-        out: NDArray[np.float64] = self.parameters["linear"][_crosses(buckets)].sum(axis=0)
+    def _weights(self, buckets: Buckets) -> NDArray[np.float32]:
+        out: NDArray[np.float32] = self.parameters["linear"][_crosses(buckets)].sum(axis=0)
         return out
 
     def contributions(self, c: Candidates, row: int) -> dict[str, float]:
@@ -103,8 +105,8 @@ class OrderingHead:
         parts = dict(
             zip(self.schema.names, (c.features[row] * self._weights(c.buckets)).tolist(), strict=True)
         )
-        if "out" in self.parameters:
-            parts["hidden"] = float(mlp.forward(self.parameters, c.features[row : row + 1])[0][0])
+        if self._layer is not None:
+            parts["hidden"] = float(self._layer.forward(c.features[row : row + 1])[0][0])
         return dict(sorted(parts.items(), key=lambda part: (-abs(part[1]), part[0])))
 
     # ------------------------------------------------------------------ learning
@@ -115,11 +117,10 @@ class OrderingHead:
         if at is None or len(c.ids) < 2:
             return False
         linear = self.sift(c.features, c.buckets)
-        gradients = {"linear": (_error(linear, at) @ c.features).astype(np.float64)}
-        if "out" in self.parameters:
-            added, hidden = mlp.forward(self.parameters, c.features)
-            error = _error(linear + added, at)
-            gradients |= mlp.gradient(self.parameters, c.features, hidden, error)
+        gradients = {"linear": _error(linear, at) @ c.features}
+        if self._layer is not None:
+            added, hidden = self._layer.forward(c.features)
+            gradients["deep"] = self._layer.gradient(c.features, hidden, _error(linear + added, at))
         if not all(np.isfinite(g).all() for g in gradients.values()):
             self.refused += 1
             return False
@@ -130,7 +131,7 @@ class OrderingHead:
         self._since += 1
         return True
 
-    def _step(self, name: str, gradient: NDArray[np.float64], where: list[int] | EllipsisType) -> None:
+    def _step(self, name: str, gradient: NDArray[np.float32], where: list[int] | EllipsisType) -> None:
         square = gradient * gradient
         squares = (self.squares[name][where] - _START) * self._fade + _START + square
         self.squares[name][where] = squares
@@ -159,10 +160,9 @@ class OrderingHead:
             self.refused += 1
             return False
         for name in self.parameters:
-            self.squares[name] += delta[f"squares.{name}"]
-            self.parameters[name] -= (
-                self._rates[name] * delta[f"gradient.{name}"] / np.sqrt(self.squares[name])
-            )
+            self.squares[name] += delta[f"squares.{name}"].astype(np.float32)
+            step = self._rates[name] * delta[f"gradient.{name}"] / np.sqrt(self.squares[name])
+            self.parameters[name] -= step.astype(np.float32)
         return True
 
     def _harmless(self, delta: Arrays) -> bool:
@@ -204,7 +204,7 @@ class OrderingHead:
             if shape != parameter.shape:
                 raise ValueError(f"{name} of shape {shape}, the schema needs {parameter.shape}")
         for name in self.parameters:
-            self.parameters[name] = arrays[f"parameters.{name}"].copy()
+            self.parameters[name][...] = arrays[f"parameters.{name}"]  # in place: the layer looks at it
             self.squares[name] = arrays[f"squares.{name}"].copy()
             self._sums[name] = arrays[f"sums.{name}"].copy()
             self._sum_squares[name] = arrays[f"sum_squares.{name}"].copy()

@@ -47,7 +47,7 @@ class TopLists:
         self.growth = 2.0 ** (1.0 / np.array(half_lives, dtype=np.float64))
         self.unit = np.ones(self.channels)  # what one pair weighs now
         self.ids = np.full((_START, width), FREE, dtype=np.int32)
-        self.weights = np.zeros((self.channels, _START, width), dtype=np.float32)
+        self.weights = np.zeros((_START, width, self.channels), dtype=np.float32)  # a pair's side by side
         self.visits = np.zeros((self.channels, _START))  # fading counts of the items themselves
         self.used = np.zeros(_START, dtype=np.int32)  # places of each row that hold a neighbour
 
@@ -64,8 +64,9 @@ class TopLists:
 
     def _rescale(self) -> None:
         for c in np.flatnonzero(self.unit > 1.0).tolist():
-            self.weights[c] /= np.float32(self.unit[c])
-            self.weights[c][self.weights[c] < _NOTHING] = 0.0
+            weights = self.weights[:, :, c]
+            weights /= np.float32(self.unit[c])
+            weights[weights < _NOTHING] = 0.0
             self.visits[c] /= self.unit[c]
             self.unit[c] = 1.0
 
@@ -76,20 +77,20 @@ class TopLists:
             return
         more = max(2 * size, item + 1) - size
         self.ids = np.concatenate([self.ids, np.full((more, self.width), FREE, dtype=np.int32)])
-        blank = np.zeros((self.channels, more, self.width), dtype=np.float32)
-        self.weights = np.concatenate([self.weights, blank], axis=1)
+        blank = np.zeros((more, self.width, self.channels), dtype=np.float32)
+        self.weights = np.concatenate([self.weights, blank])
         self.visits = np.concatenate([self.visits, np.zeros((self.channels, more))], axis=1)
         self.used = np.concatenate([self.used, np.zeros(more, dtype=np.int32)])
 
     def into(self, rows: Places, column: int, weights: Weights) -> None:
-        """Add ``weights[channel, row]`` to the neighbour ``column`` of several distinct known rows."""
+        """Add ``weights[row, channel]`` to the neighbour ``column`` of several distinct known rows."""
         held = self.ids[rows] == column
         at = held.argmax(axis=1)
         new = np.flatnonzero(~held[np.arange(len(rows)), at])
         if len(new):
             at[new] = self._places(rows[new])
             self.ids[rows[new], at[new]] = column
-        self.weights[:, rows, at] += weights
+        self.weights[rows, at] += weights
 
     def _places(self, rows: Places) -> NDArray[np.int32]:
         """A free place in each row; the weakest neighbour makes one where there is none."""
@@ -99,14 +100,14 @@ class TopLists:
             crowded = rows[full]
             weakest = self._strength(crowded).argmin(axis=1)
             at[full] = weakest
-            self.weights[:, crowded, weakest] = 0.0
+            self.weights[crowded, weakest] = 0.0
         self.used[rows] = np.where(full, self.width, at + 1)
         return at
 
     def across(self, row: int, columns: Places, weights: Weights) -> None:
-        """Add ``weights[channel, column]`` to several distinct neighbours of one known row."""
+        """Add ``weights[column, channel]`` to several distinct neighbours of one known row."""
         if len(columns) > self.width:
-            columns, weights = columns[: self.width], weights[:, : self.width]
+            columns, weights = columns[: self.width], weights[: self.width]
         held = self.ids[row] == columns[:, None]
         at = held.argmax(axis=1)
         found = held[np.arange(len(columns)), at]
@@ -114,7 +115,7 @@ class TopLists:
         if len(new):
             at[new] = self._make_places(row, at[found], len(new))
             self.ids[row, at[new]] = columns[new]
-        self.weights[:, row, at] += weights
+        self.weights[row, at] += weights
 
     def _make_places(self, row: int, kept: Places, n: int) -> Places:
         used = int(self.used[row])
@@ -125,27 +126,27 @@ class TopLists:
         strength[used:] = -1.0
         strength[kept] = np.inf
         at = np.argpartition(strength, n - 1)[:n]
-        self.weights[:, row, at] = 0.0
+        self.weights[row, at] = 0.0
         self.used[row] = self.width
         return at
 
     def _strength(self, rows: Places) -> NDArray[np.float64]:
         """How much each neighbour of some rows is worth keeping: its weights of all channels as of now."""
-        out: NDArray[np.float64] = np.einsum("crw,c->rw", self.weights[:, rows], 1.0 / self.unit)
+        out: NDArray[np.float64] = self.weights[rows] @ (1.0 / self.unit)
         return out
 
     def row(self, item: int) -> dict[int, tuple[float, ...]]:
         """The neighbours of an item with their weights as of now; empty for one unknown."""
         if not 0 <= item < len(self.used):
             return {}
-        now = self.weights[:, item] / self.unit[:, None]
-        return {i: tuple(now[:, k].tolist()) for k, i in enumerate(self.ids[item].tolist()) if i != FREE}
+        now = self.weights[item] / self.unit
+        return {i: tuple(now[k].tolist()) for k, i in enumerate(self.ids[item].tolist()) if i != FREE}
 
     def drop(self, item: int) -> None:
         """Forget an item's row; where it stands in others it fades."""
         if item < len(self.used):
             self.ids[item] = FREE
-            self.weights[:, item] = 0.0
+            self.weights[item] = 0.0
             self.visits[:, item] = 0.0
             self.used[item] = 0
 
@@ -166,10 +167,8 @@ class TopLists:
             ValueError: the arrays have another width or number of channels.
         """
         shape = arrays["weights"].shape
-        if (shape[0], shape[2]) != (self.channels, self.width):
-            raise ValueError(
-                f"lists of {shape[0]} x {shape[2]}, this build has {self.channels} x {self.width}"
-            )
+        if shape[1:] != (self.width, self.channels):
+            raise ValueError(f"lists of {shape[1:]}, this build has {(self.width, self.channels)}")
         self.ids, self.weights = arrays["ids"].copy(), arrays["weights"].copy()
         self.visits, self.used = arrays["visits"].copy(), arrays["used"].copy()
         self.unit = arrays["unit"].copy()

@@ -91,8 +91,8 @@ class Covisits:
         self.names = tuple(v.name for v in views)
         self._reach = max(v.last for v in views)
         self._fades = [(v.fade ** np.arange(v.last)).astype(np.float32) for v in views]
-        self._spans = np.array([[c.span] for c in channels])
-        self._directed = np.array([[c.directed] for c in channels])
+        self._spans = np.array([c.span for c in channels])
+        self._directed = np.array([c.directed for c in channels])
         self._shrink = np.array([c.shrink for c in channels])
         self._span = max(c.span for c in channels)
 
@@ -113,8 +113,8 @@ class Covisits:
 
     def _weights(self, distance: Places) -> tuple[Weights, Weights]:
         """What each channel adds from the earlier to the later item, and the other way."""
-        unit = self.lists.unit[:, None]
-        reached = np.where(distance <= self._spans, unit, 0.0)
+        distance = distance[:, None]
+        reached = np.where(distance <= self._spans, self.lists.unit, 0.0)
         onward = np.where(self._directed, reached / distance, reached)
         back = np.where(self._directed, 0.0, reached)
         return onward.astype(np.float32), back.astype(np.float32)
@@ -138,10 +138,11 @@ class Covisits:
         theirs = lists.visits[:, np.minimum(union, len(lists) - 1)]  # no list holds an item beyond
         down = 1.0 / np.sqrt(theirs + shrink)
         mine = (1.0 / np.sqrt(lists.visits[:, rows] + shrink)).astype(np.float32)
+        block = lists.weights[rows, :used]
         for k, view in enumerate(self.views):
             last = rows[: view.last]
             share = mine[view.channel, : len(last)] * self._fades[k][: len(last)]
-            values = lists.weights[view.channel, last, :used] * share[:, None]
+            values = block[: len(last), :, view.channel] * share[:, None]
             out[k] = add_up(at[: values.size], values.ravel(), size) * down[view.channel]
         return out
 

@@ -20,7 +20,7 @@ def learn(lists: TopLists, pairs: list[tuple[int, int]]) -> None:
     for a, b in pairs:
         lists.visit(b)
         lists.room(max(a, b))
-        weight = lists.unit.astype(np.float32)[:, None]
+        weight = lists.unit.astype(np.float32)[None, :]
         lists.into(np.array([a]), b, weight)
         lists.across(b, np.array([a]), weight)
 
@@ -55,8 +55,8 @@ def test_a_row_never_holds_more_than_its_width_nor_a_neighbour_twice(
 
 def test_a_full_row_gives_up_its_weakest_neighbour_also_when_several_come_at_once() -> None:
     lists = TopLists(width=3, half_lives=[1e9])
-    lists.across(0, np.array([1, 2, 3]), np.array([[5.0, 1.0, 3.0]], dtype=np.float32))
-    lists.across(0, np.array([3, 8]), np.array([[1.0, 1.0]], dtype=np.float32))
+    lists.across(0, np.array([1, 2, 3]), np.array([[5.0], [1.0], [3.0]], dtype=np.float32))
+    lists.across(0, np.array([3, 8]), np.array([[1.0], [1.0]], dtype=np.float32))
     assert lists.row(0) == {1: (5.0,), 3: (4.0,), 8: (1.0,)}
 
 
