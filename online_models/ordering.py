@@ -9,6 +9,7 @@ starts at weight 1 on proven sources, the floor, and so is never much worse than
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import EllipsisType
 
@@ -121,7 +122,7 @@ class OrderingHead:
         if self._layer is not None:
             added, hidden = self._layer.forward(c.features)
             gradients["deep"] = self._layer.gradient(c.features, hidden, _error(linear + added, at))
-        if not all(np.isfinite(g).all() for g in gradients.values()):
+        if not all(math.isfinite(float(g.sum())) for g in gradients.values()):
             self.refused += 1
             return False
         rows = _crosses(c.buckets)

@@ -35,7 +35,7 @@ class TopLists:
 
     >>> lists = TopLists(width=2, half_lives=[100.0])
     >>> for item, weight in [(5, 1.0), (6, 3.0), (7, 2.0)]:
-    ...     lists.into(np.array([0]), item, np.array([[weight]], dtype=np.float32))
+    ...     lists.link(0, np.array([item]), np.zeros((1, 1)), np.array([[weight]]))
     >>> sorted(lists.row(0))
     [6, 7]
     """
@@ -82,15 +82,37 @@ class TopLists:
         self.visits = np.concatenate([self.visits, np.zeros((self.channels, more))], axis=1)
         self.used = np.concatenate([self.used, np.zeros(more, dtype=np.int32)])
 
-    def into(self, rows: Places, column: int, weights: Weights) -> None:
-        """Add ``weights[row, channel]`` to the neighbour ``column`` of several distinct known rows."""
-        held = self.ids[rows] == column
-        at = held.argmax(axis=1)
-        new = np.flatnonzero(~held[np.arange(len(rows)), at])
-        if len(new):
-            at[new] = self._places(rows[new])
-            self.ids[rows[new], at[new]] = column
-        self.weights[rows, at] += weights
+    def link(self, item: int, others: Places, onward: Weights, back: Weights) -> None:
+        """Add ``onward[k]`` to ``item`` in the row of ``others[k]``, ``back[k]`` to the reverse pair.
+
+        Args:
+            others: distinct items, not ``item``, all known; beyond ``width`` they are left out.
+            onward, back: float32[len(others), channels].
+        """
+        others = others[: self.width]
+        k = len(others)
+        own = np.full(k, item, dtype=np.intp)
+        rows, columns = np.concatenate([others, own]), np.concatenate([own, others])
+        held = self.ids.take(rows, axis=0) == columns.astype(np.int32)[:, None]
+        found, places = np.divmod(np.flatnonzero(held), self.width)  # at most one a row; faster than argmax
+        at = np.zeros(2 * k, dtype=np.intp)
+        at[found] = places
+        if len(found) < 2 * k:
+            new = np.ones(2 * k, dtype=np.bool_)
+            new[found] = False
+            self._insert(item, others, at, new)
+        self.weights[rows, at] += np.concatenate([onward[:k], back[:k]])
+
+    def _insert(self, item: int, others: Places, at: Places, new: NDArray[np.bool_]) -> None:
+        """Find places for the pairs that are new, into ``at``."""
+        k = len(others)
+        theirs, mine = np.flatnonzero(new[:k]), np.flatnonzero(new[k:])
+        if len(theirs):
+            at[theirs] = self._places(others[theirs])
+            self.ids[others[theirs], at[theirs]] = item
+        if len(mine):
+            at[k + mine] = self._make_places(item, at[k:][~new[k:]], len(mine))
+            self.ids[item, at[k + mine]] = others[mine]
 
     def _places(self, rows: Places) -> NDArray[np.int32]:
         """A free place in each row; the weakest neighbour makes one where there is none."""
@@ -103,19 +125,6 @@ class TopLists:
             self.weights[crowded, weakest] = 0.0
         self.used[rows] = np.where(full, self.width, at + 1)
         return at
-
-    def across(self, row: int, columns: Places, weights: Weights) -> None:
-        """Add ``weights[column, channel]`` to several distinct neighbours of one known row."""
-        if len(columns) > self.width:
-            columns, weights = columns[: self.width], weights[: self.width]
-        held = self.ids[row] == columns[:, None]
-        at = held.argmax(axis=1)
-        found = held[np.arange(len(columns)), at]
-        new = np.flatnonzero(~found)
-        if len(new):
-            at[new] = self._make_places(row, at[found], len(new))
-            self.ids[row, at[new]] = columns[new]
-        self.weights[row, at] += weights
 
     def _make_places(self, row: int, kept: Places, n: int) -> Places:
         used = int(self.used[row])

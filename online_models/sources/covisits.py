@@ -2,7 +2,7 @@
 
 An action pairs with the user's earlier items in four channels: ``near`` (both ways, within the last 20), ``after``
 (from the earlier to the later, weight 1 / distance), ``quick`` (the same within the last 5, soon forgotten) and
-``ever`` (both ways, the last 50, hardly forgotten). The score of an item b for a history is, over its last items a,
+``ever`` (as ``near``, hardly forgotten). The score of an item b for a history is, over its last items a,
 
     sum_a fade ** age(a) * w(a, b) / sqrt((n_a + shrink) (n_b + shrink))
 
@@ -57,7 +57,7 @@ CHANNELS = (
     Channel(span=20, half_life=10_000.0, directed=False, shrink=20.0),
     Channel(span=20, half_life=10_000.0, directed=True, shrink=5.0),
     Channel(span=5, half_life=1_500.0, directed=True, shrink=2.0),
-    Channel(span=50, half_life=1e6, directed=False, shrink=20.0),
+    Channel(span=20, half_life=1e6, directed=False, shrink=20.0),
 )
 VIEWS = (
     View("covisits_20", NEAR, 20, 0.9),
@@ -108,8 +108,7 @@ class Covisits:
         others = np.fromiter(distance, dtype=np.intp, count=len(distance))
         self.lists.room(int(others.max()))
         onward, back = self._weights(np.fromiter(distance.values(), dtype=np.float64, count=len(distance)))
-        self.lists.into(others, x.item, onward)
-        self.lists.across(x.item, others, back)
+        self.lists.link(x.item, others, onward, back)
 
     def _weights(self, distance: Places) -> tuple[Weights, Weights]:
         """What each channel adds from the earlier to the later item, and the other way."""

@@ -62,7 +62,7 @@ class Embedding:
             raise ValueError("all counts must be at least 1, rate above 0, fade in (0, 1]")
         self.dims, self.negatives, self.last, self.rate, self.proposed = dims, negatives, last, rate, proposed
         self.exact_below, self.settle = exact_below, settle
-        self._keep = np.float32(1.0 - 1.0 / memory)
+        self._keep, self._rate = np.float32(1.0 - 1.0 / memory), np.float32(rate)
         fades = (fade ** np.arange(last)).astype(np.float32)
         self._fades = [fades[:k] / np.linalg.norm(fades[:k]) for k in range(1, last + 1)]
         self.index = VectorIndex(dims, exact_below=exact_below, seed=seed)
@@ -90,7 +90,7 @@ class Embedding:
         held, fades = np.array(recent), self._fades[len(recent) - 1]
         hidden = fades @ self._inner[held]
         drawn = self._acted[self._rng.integers(0, self._n, self.negatives)]
-        targets = np.append(drawn[drawn != x.item], x.item)
+        targets = np.concatenate([drawn[drawn != x.item], [x.item]])
         outer = self._outer[targets]
         score = outer @ hidden
         wrong = np.exp(score - score.max())
@@ -98,17 +98,20 @@ class Embedding:
         wrong[-1] -= 1.0
         back = wrong @ outer
         # of an item drawn twice only one step counts: rare, and it saves a sort
-        self._step(self._outer, 1, targets, wrong, hidden)
-        self._step(self._inner, 0, held, fades, back)
+        self._step(self._outer, 1, targets, outer, wrong, hidden)
+        self._step(self._inner, 0, held, self._inner[held], fades, back)
         if self._n >= self.exact_below:
             self._settle(np.unique(targets))
 
-    def _step(self, table: Vectors, which: int, rows: Places, scale: Vectors, direction: Vectors) -> None:
-        """Adagrad on rows whose gradients are ``scale[row] * direction``, with one sum a row."""
-        square = (direction @ direction) / np.float32(self.dims)
-        sums = self._steps[which, rows] * self._keep + scale * scale * square
+    def _step(
+        self, table: Vectors, which: int, rows: Places, held: Vectors, scale: Vectors, direction: Vectors
+    ) -> None:
+        """Adagrad on rows (``held``) whose gradients are ``scale[row] * direction``, with one sum a row."""
+        sums = self._steps[which, rows]
+        sums *= self._keep
+        sums += scale * scale * (direction @ direction / self.dims)
         self._steps[which, rows] = sums
-        table[rows] -= (self.rate * scale / np.sqrt(sums))[:, None] * direction
+        table[rows] = held - (scale * (self._rate / np.sqrt(sums)))[:, None] * direction
 
     def _meet(self, item: int, recent: Iterable[int]) -> None:
         """Make room, and remember the item among those that negatives are drawn from."""
