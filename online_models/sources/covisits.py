@@ -2,7 +2,7 @@
 
 An action pairs with the user's earlier items in four channels: ``near`` (both ways, within the last 20), ``after``
 (from the earlier to the later, weight 1 / distance), ``quick`` (the same within the last 5, soon forgotten) and
-``ever`` (as ``near``, hardly forgotten). The score of an item b for a history is, over its last items a,
+``close`` (both ways, weight exp(-(distance - 1) / 6)). The score of an item b for a history is, over its last items a,
 
     sum_a fade ** age(a) * w(a, b) / sqrt((n_a + shrink) (n_b + shrink))
 
@@ -29,6 +29,7 @@ class Channel:
         span: how many of a user's earlier items an action pairs with, 1 to 50.
         half_life: in interactions.
         directed: only from the earlier to the later, by 1 / distance.
+        close: by exp(-(distance - 1) / 6).
         shrink: pseudo-visits that keep rare items from certainty.
     """
 
@@ -36,6 +37,7 @@ class Channel:
     half_life: float
     directed: bool
     shrink: float
+    close: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.span <= RECENT or self.half_life <= 0 or self.shrink <= 0:
@@ -52,12 +54,12 @@ class View:
     fade: float
 
 
-NEAR, AFTER, QUICK, EVER = range(4)
+NEAR, AFTER, QUICK, CLOSE = range(4)
 CHANNELS = (
     Channel(span=20, half_life=10_000.0, directed=False, shrink=20.0),
     Channel(span=20, half_life=10_000.0, directed=True, shrink=5.0),
     Channel(span=5, half_life=1_500.0, directed=True, shrink=2.0),
-    Channel(span=20, half_life=1e6, directed=False, shrink=20.0),
+    Channel(span=20, half_life=10_000.0, directed=False, shrink=5.0, close=True),
 )
 VIEWS = (
     View("covisits_20", NEAR, 20, 0.9),
@@ -66,7 +68,7 @@ VIEWS = (
     View("after_5", AFTER, 5, 0.7),
     View("after_1", AFTER, 1, 1.0),
     View("quick", QUICK, 3, 0.6),
-    View("ever", EVER, 20, 0.95),
+    View("close_10", CLOSE, 10, 0.85),
 )
 
 
@@ -93,6 +95,7 @@ class Covisits:
         self._fades = [(v.fade ** np.arange(v.last)).astype(np.float32) for v in views]
         self._spans = np.array([c.span for c in channels])
         self._directed = np.array([c.directed for c in channels])
+        self._close = np.array([c.close for c in channels])
         self._shrink = np.array([c.shrink for c in channels])
         self._span = max(c.span for c in channels)
 
@@ -114,6 +117,7 @@ class Covisits:
         """What each channel adds from the earlier to the later item, and the other way."""
         distance = distance[:, None]
         reached = np.where(distance <= self._spans, self.lists.unit, 0.0)
+        reached = np.where(self._close, reached * np.exp((1.0 - distance) / 6.0), reached)
         onward = np.where(self._directed, reached / distance, reached)
         back = np.where(self._directed, 0.0, reached)
         return onward.astype(np.float32), back.astype(np.float32)
