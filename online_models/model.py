@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ class Model:
     Args:
         seed: of everything random.
         width: neighbours kept per item in the co-visit lists.
+        items: interned ids from here on are not learnt from, and counted; an item acted on takes about 6 KB.
         users: whose histories are kept for the neighbours' votes.
         holders: latest holders kept per item.
         union: items that are looked at closely for one request; beyond it, those the sources rate highest in sum.
@@ -66,15 +68,16 @@ class Model:
         *,
         seed: int = 0,
         width: int = 200,
+        items: int = 200_000,
         users: int = 50_000,
         holders: int = 128,
         union: int = 2_000,
         hidden: int = 32,
         without: Collection[str] = (),
     ) -> None:
-        if union < 1:
-            raise ValueError(f"union must be at least 1, not {union}")
-        self.union = union
+        if union < 1 or items < 1:
+            raise ValueError(f"union and items must be at least 1, not {union} and {items}")
+        self.union, self.items = union, items
         self.covisits = Covisits(width=width)
         self.neighbours = Neighbours(users=users, holders=holders)
         self.popularity = Popularity()
@@ -109,6 +112,11 @@ class Model:
 
     def learn_one(self, x: Interaction) -> None:
         """Fold one interaction into every source."""
+        if max(x.item, *x.recent, 0) >= self.items:
+            self.stats["items_beyond_cap"] += 1
+            if x.item >= self.items:
+                return
+            x = self._within(x)
         self._room(x.item)
         self._ticks += 1
         if self._first[x.item] < 0:
@@ -117,6 +125,12 @@ class Model:
         self._last[x.item] = self._ticks
         for family in self._families.values():
             family.learn_one(x)
+
+    def _within(self, x: Interaction) -> Interaction:
+        """The interaction without those earlier items that are beyond the cap."""
+        kept = [k for k, item in enumerate(x.recent) if item < self.items]
+        recent, times = tuple(x.recent[k] for k in kept), tuple(x.recent_ts[k] for k in kept)
+        return replace(x, recent=recent, recent_ts=times)
 
     def learn_order(self, c: Candidates, target: int) -> None:
         """One of the candidates a slate was chosen from was acted on; nothing happens when it is not among them."""
@@ -132,6 +146,9 @@ class Model:
         embedding: Sequence[float] | None = None,
     ) -> None:
         """A catalogue entry: its content makes the item retrievable at once."""
+        if item >= self.items:
+            self.stats["items_beyond_cap"] += 1
+            return
         self._room(item)
         self._alive[item] = True
         self.newest.note(item, ts)
@@ -139,6 +156,8 @@ class Model:
 
     def retire(self, item: int) -> None:
         """The item is gone; it is never proposed again unless :meth:`note_item` brings it back."""
+        if item >= self.items:
+            return
         self._room(item)
         self._alive[item] = False
         for family in self._families.values():
@@ -203,7 +222,7 @@ class Model:
             except Exception:  # a request is answered without the source that failed
                 self._failed(name, failed)
         lists = [touch.ids for touch in touches.values()]
-        own = np.fromiter(query.recent, dtype=np.int32, count=len(query.recent))
+        own = np.array([i for i in query.recent if i < len(self._first)], dtype=np.int32)
         union, places = self._uniter.unite([*lists, own], exclude, self._alive)
         at = dict(zip(touches, places, strict=False))
         rows: list[Matrix] = []

@@ -8,17 +8,18 @@ half-lives. Rows are fixed arrays, so that the many updates of an event are a fe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import Arrays
 
-FREE = -1
 _START = 256
 _RESCALE = 2.0**60
 _NOTHING = np.float32(1e-30)  # below it a weight is no weight, and slow to compute with
 
+Number = TypeVar("Number", np.int32, np.float32)
 Places = NDArray[np.intp]
 Weights = NDArray[np.float32]
 
@@ -46,7 +47,7 @@ class TopLists:
         self.width, self.channels = width, len(half_lives)
         self.growth = 2.0 ** (1.0 / np.array(half_lives, dtype=np.float64))
         self.unit = np.ones(self.channels)  # what one pair weighs now
-        self.ids = np.full((_START, width), FREE, dtype=np.int32)
+        self._ids = np.zeros((_START, width), dtype=np.int32)  # id + 1; 0 is free
         self.weights = np.zeros((_START, width, self.channels), dtype=np.float32)  # a pair's side by side
         self.visits = np.zeros((self.channels, _START))  # fading counts of the items themselves
         self.used = np.zeros(_START, dtype=np.int32)  # places of each row that hold a neighbour
@@ -76,11 +77,9 @@ class TopLists:
         if item < size:
             return
         more = max(2 * size, item + 1) - size
-        self.ids = np.concatenate([self.ids, np.full((more, self.width), FREE, dtype=np.int32)])
-        blank = np.zeros((more, self.width, self.channels), dtype=np.float32)
-        self.weights = np.concatenate([self.weights, blank])
+        self._ids, self.weights = _taller(self._ids, more), _taller(self.weights, more)
+        self.used = _taller(self.used, more)
         self.visits = np.concatenate([self.visits, np.zeros((self.channels, more))], axis=1)
-        self.used = np.concatenate([self.used, np.zeros(more, dtype=np.int32)])
 
     def link(self, item: int, others: Places, onward: Weights, back: Weights) -> None:
         """Add ``onward[k]`` to ``item`` in the row of ``others[k]``, ``back[k]`` to the reverse pair.
@@ -93,7 +92,7 @@ class TopLists:
         k = len(others)
         own = np.full(k, item, dtype=np.intp)
         rows, columns = np.concatenate([others, own]), np.concatenate([own, others])
-        held = self.ids.take(rows, axis=0) == columns.astype(np.int32)[:, None]
+        held = self._ids.take(rows, axis=0) == (columns + 1).astype(np.int32)[:, None]
         found, places = np.divmod(np.flatnonzero(held), self.width)  # at most one a row; faster than argmax
         at = np.zeros(2 * k, dtype=np.intp)
         at[found] = places
@@ -109,10 +108,10 @@ class TopLists:
         theirs, mine = np.flatnonzero(new[:k]), np.flatnonzero(new[k:])
         if len(theirs):
             at[theirs] = self._places(others[theirs])
-            self.ids[others[theirs], at[theirs]] = item
+            self._ids[others[theirs], at[theirs]] = item + 1
         if len(mine):
             at[k + mine] = self._make_places(item, at[k:][~new[k:]], len(mine))
-            self.ids[item, at[k + mine]] = others[mine]
+            self._ids[item, at[k + mine]] = others[mine] + 1
 
     def _places(self, rows: Places) -> NDArray[np.int32]:
         """A free place in each row; the weakest neighbour makes one where there is none."""
@@ -148,13 +147,23 @@ class TopLists:
         """The neighbours of an item with their weights as of now; empty for one unknown."""
         if not 0 <= item < len(self.used):
             return {}
-        now = self.weights[item] / self.unit
-        return {i: tuple(now[k].tolist()) for k, i in enumerate(self.ids[item].tolist()) if i != FREE}
+        n = int(self.used[item])
+        now = (self.weights[item, :n] / self.unit).tolist()
+        ids = (self._ids[item, :n] - 1).tolist()
+        return {i: tuple(weights) for i, weights in zip(ids, now, strict=True)}
+
+    def neighbours(self, rows: Places) -> tuple[NDArray[np.int32], Weights]:
+        """Neighbours of some known items, int32[n, m], and their weights, float32[n, m, channels].
+
+        ``m`` is as far as any of the rows is filled. A free place holds -1 and weights of 0.
+        """
+        filled = int(self.used[rows].max())
+        return self._ids[rows, :filled] - 1, self.weights[rows, :filled]
 
     def drop(self, item: int) -> None:
         """Forget an item's row; where it stands in others it fades."""
         if item < len(self.used):
-            self.ids[item] = FREE
+            self._ids[item] = 0
             self.weights[item] = 0.0
             self.visits[:, item] = 0.0
             self.used[item] = 0
@@ -162,7 +171,7 @@ class TopLists:
     def arrays(self) -> Arrays:
         """Everything, as arrays."""
         return {
-            "ids": self.ids.copy(),
+            "ids": self._ids.copy(),
             "weights": self.weights.copy(),
             "visits": self.visits.copy(),
             "used": self.used.copy(),
@@ -178,6 +187,13 @@ class TopLists:
         shape = arrays["weights"].shape
         if shape[1:] != (self.width, self.channels):
             raise ValueError(f"lists of {shape[1:]}, this build has {(self.width, self.channels)}")
-        self.ids, self.weights = arrays["ids"].copy(), arrays["weights"].copy()
+        self._ids, self.weights = arrays["ids"].copy(), arrays["weights"].copy()
         self.visits, self.used = arrays["visits"].copy(), arrays["used"].copy()
         self.unit = arrays["unit"].copy()
+
+
+def _taller(array: NDArray[Number], rows: int) -> NDArray[Number]:
+    """The array with zero rows below it; memory is taken from the machine only when a row is written."""
+    out = np.zeros((len(array) + rows, *array.shape[1:]), dtype=array.dtype)
+    out[: len(array)] = array
+    return out

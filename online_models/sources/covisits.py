@@ -127,11 +127,11 @@ class Covisits:
         known = len(self.lists)
         rows = np.array([i for i in query.recent[: self._reach] if i < known], dtype=np.intp)
         if not len(rows):
-            return CovisitTouch(self, rows, 0, NOBODY)
-        used = int(self.lists.used[rows].max())
-        return CovisitTouch(self, rows, used, self.lists.ids[rows, :used].ravel())
+            return CovisitTouch(self, rows, NOBODY, _NO_WEIGHTS)
+        ids, weights = self.lists.neighbours(rows)
+        return CovisitTouch(self, rows, ids.ravel(), weights)
 
-    def scores_of(self, rows: Places, used: int, at: Places, union: Ids) -> Matrix:
+    def scores_of(self, rows: Places, weights: Weights, at: Places, union: Ids) -> Matrix:
         """Scores of all views; see :class:`online_models.sources.family.Touch`."""
         lists, size = self.lists, len(union)
         out = np.zeros((len(self.views), size), dtype=np.float32)
@@ -141,11 +141,10 @@ class Covisits:
         theirs = lists.visits[:, np.minimum(union, len(lists) - 1)]  # no list holds an item beyond
         down = 1.0 / np.sqrt(theirs + shrink)
         mine = (1.0 / np.sqrt(lists.visits[:, rows] + shrink)).astype(np.float32)
-        block = lists.weights[rows, :used]
         for k, view in enumerate(self.views):
             last = rows[: view.last]
             share = mine[view.channel, : len(last)] * self._fades[k][: len(last)]
-            values = block[: len(last), :, view.channel] * share[:, None]
+            values = weights[: len(last), :, view.channel] * share[:, None]
             out[k] = add_up(at[: values.size], values.ravel(), size) * down[view.channel]
         return out
 
@@ -162,15 +161,18 @@ class Covisits:
         self.lists.load(arrays)
 
 
+_NO_WEIGHTS = np.zeros((0, 0, 0), dtype=np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class CovisitTouch:
     """The lists of some items, as one flat array of neighbours."""
 
     family: Covisits
     rows: Places
-    used: int  # columns of the rows that hold anything
     ids: Ids
+    weights: Weights
 
     def scores(self, at: Places, union: Ids) -> Matrix:
         """See :class:`online_models.sources.family.Touch`."""
-        return self.family.scores_of(self.rows, self.used, at, union)
+        return self.family.scores_of(self.rows, self.weights, at, union)

@@ -276,3 +276,15 @@ def test_nothing_learnt_is_nothing_to_tell() -> None:
 def test_arrays_of_another_schema_are_refused() -> None:
     with pytest.raises(ValueError, match="the schema needs"):
         Model(hidden=8).load(Model(hidden=4).arrays())
+
+
+def test_items_beyond_the_cap_are_counted_and_take_no_memory() -> None:
+    model = Model(items=10)
+    model.learn_one(Interaction(1, item=3, ts=0))
+    model.learn_one(Interaction(1, item=10**9, ts=1, recent=(3,), recent_ts=(0,)))
+    model.learn_one(Interaction(1, item=4, ts=2, recent=(10**9, 3), recent_ts=(1, 0)))
+    model.note_item(10**9, 0)
+    model.retire(10**9)
+    assert model.stats["items_beyond_cap"] == 3
+    assert max(len(array) for array in model.arrays().values()) < 10_000_000
+    assert model.candidates(Query(2, (3, 10**9), (0, 0), now=3)).place(4) is not None
