@@ -55,13 +55,13 @@ class TopLists:
     def __len__(self) -> int:
         return len(self.used)
 
-    def visit(self, item: int) -> None:
-        """One interaction with ``item``: time moves on by one and the item counts one more."""
+    def visit(self, item: int, weight: float = 1.0) -> None:
+        """One interaction with ``item``: time moves on by one and the item counts ``weight`` more."""
         self.unit *= self.growth
         if self.unit.max() > _RESCALE:
             self._rescale()
         self.room(item)
-        self.visits[:, item] += self.unit
+        self.visits[:, item] += weight * self.unit
 
     def _rescale(self) -> None:
         for c in np.flatnonzero(self.unit > 1.0).tolist():

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online_models.base import RECENT, Arrays, Ids, Interaction, Query
 from online_models.sources.family import NOBODY, Matrix, Places, add_up
@@ -101,7 +102,7 @@ class Covisits:
 
     def learn_one(self, x: Interaction) -> None:
         """Fold one interaction in."""
-        self.lists.visit(x.item)
+        self.lists.visit(x.item, x.weight)
         distance: dict[int, int] = {}
         for k, item in enumerate(x.recent[: self._span], start=1):
             distance.setdefault(item, k)
@@ -110,13 +111,14 @@ class Covisits:
             return
         others = np.fromiter(distance, dtype=np.intp, count=len(distance))
         self.lists.room(int(others.max()))
-        onward, back = self._weights(np.fromiter(distance.values(), dtype=np.float64, count=len(distance)))
+        places = np.fromiter(distance.values(), dtype=np.float64, count=len(distance))
+        onward, back = self._weights(places, x.weight)
         self.lists.link(x.item, others, onward, back)
 
-    def _weights(self, distance: Places) -> tuple[Weights, Weights]:
+    def _weights(self, distance: NDArray[np.float64], weight: float) -> tuple[Weights, Weights]:
         """What each channel adds from the earlier to the later item, and the other way."""
         distance = distance[:, None]
-        reached = np.where(distance <= self._spans, self.lists.unit, 0.0)
+        reached = np.where(distance <= self._spans, weight * self.lists.unit, 0.0)
         reached = np.where(self._close, reached * np.exp((1.0 - distance) / 6.0), reached)
         onward = np.where(self._directed, reached / distance, reached)
         back = np.where(self._directed, 0.0, reached)

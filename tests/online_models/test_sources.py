@@ -62,6 +62,15 @@ def test_a_covisit_score_is_the_shrunk_cosine() -> None:
     assert said(family, 3)["near"][4] == pytest.approx(1.0 / np.sqrt((2 + 2) * (1 + 2)), rel=1e-5)
 
 
+def test_a_stronger_action_counts_more() -> None:
+    family = Covisits(width=5)
+    for user, item, weight in ((1, 4, 1.0), (2, 5, 3.0)):
+        family.learn_one(Interaction(user, 3, ts=0))
+        family.learn_one(Interaction(user, item, ts=1, recent=(3,), recent_ts=(0,), weight=weight))
+    told = said(family, 3)["covisits_1"]
+    assert told[5] > 2.5 * told[4]
+
+
 def test_a_recent_habit_outweighs_an_old_one_of_equal_count() -> None:
     quick = Channel(span=5, half_life=2.0, directed=True, shrink=1.0)
     family = Covisits(width=5, channels=[quick], views=[View("quick", 0, 1, 1.0)])
