@@ -196,9 +196,7 @@ def _decode(raw: bytes) -> UserRecord:
 
 def _gaps(times: list[int]) -> list[int]:
     """Whole seconds between neighbours, aligned with ``times``; the first is 0."""
-    return (
-        [0, *(min((b - a) // 1_000, _U24) for a, b in pairwise(times))] if times else []
-    )
+    return [0, *(min((b - a) // 1_000, _U24) for a, b in pairwise(times))] if times else []
 
 
 def _times(last: int, gaps: list[int]) -> list[int]:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import orjson
-from online_models.interning import Interner
 
 from online_models.errors import StoreUnavailable
 from online_models.events import Exposure, Identify, Impression, UserEvent
 from online_models.history import UserRecord, decode
+from online_models.interning import Interner
 from online_models.state import FoldPolicy, Outcome, PartitionFold, Timed
 from online_models.store import Store
 from online_models.store_writes import Write

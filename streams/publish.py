@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import orjson
 from prometheus_client import Histogram
-from serving.recommender import Recommender
-from serving.types import Slate, SlateRequest
-from serving.wire import exposure, recommendation
 
 from online_models.history import UserRecord
 from online_models.identity import hash64
 from online_models.learner import Learner
 from online_models.store import Store
 from online_models.userstate import UserKeys, UserState
+from serving.recommender import Recommender
+from serving.types import Slate, SlateRequest
+from serving.wire import exposure, recommendation
 from streams import validation
 from streams.ingest import as_map
 from streams.outputs import Message, Outputs, dead_letter

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import ConsumerRecord
-from online_models.catalog import Catalog
-from online_models.interning import Interner
 
 from online_models import deltas
 from online_models.base import Arrays
+from online_models.catalog import Catalog
 from online_models.deltas import Delta
 from online_models.errors import DeltaRefused
+from online_models.interning import Interner
 from online_models.learner import Learner
 from online_models.snapshot import Snapshot, SnapshotStore
 from online_models.store import Store
