@@ -3,9 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from online_models.errors import FreshetError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class PlotUnavailable(FreshetError):
+    """Nothing can be drawn into the file that was asked for; the text says why."""
+
+
+def check_plot(file: Path | None) -> None:
+    """Find out before a long run whether its plot can be drawn at the end.
+
+    Raises:
+        PlotUnavailable: matplotlib is not installed, the folder is missing, or the suffix is of no picture.
+    """
+    if file is None:
+        return
+    if find_spec("matplotlib") is None:
+        raise PlotUnavailable("plots need matplotlib: pip install 'freshet[plot]'")
+    if not file.parent.is_dir():
+        raise PlotUnavailable(f"{file.parent}: there is no such folder to draw {file.name} into")
+    if file.suffix not in (".svg", ".png", ".pdf"):
+        raise PlotUnavailable(f"{file.name}: the suffix must be .svg, .png or .pdf")
 
 
 def windowed(ranks: Sequence[float], k: int, window: int) -> list[float]:
@@ -23,13 +50,10 @@ def plot_curves(ranks: Mapping[str, Sequence[float]], k: int, file: Path, title:
     """Draw each arm's windowed share of hits into ``file`` (its suffix says the format).
 
     Raises:
-        ImportError: matplotlib is not installed; the text says how to.
+        PlotUnavailable: as :func:`check_plot`.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plots need matplotlib: pip install 'freshet[plot]'") from error
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    check_plot(file)
+    figure = _figure()
     axes = figure.add_subplot()
     window = max(1, max((len(r) for r in ranks.values()), default=1) // 20)
     for name, values in ranks.items():
@@ -37,4 +61,34 @@ def plot_curves(ranks: Mapping[str, Sequence[float]], k: int, file: Path, title:
         axes.plot([window * (n + 1) for n in range(len(curve))], curve, label=name)
     axes.set(xlabel="scored events", ylabel=f"{title}, windows of {window}", ylim=(0, None))
     axes.legend()
-    figure.savefig(file)
+    _save(figure, file)
+
+
+def plot_steps(values: Mapping[str, float], file: Path, *, xlabel: str, ylabel: str) -> None:
+    """Draw one value for each of some named steps into ``file``.
+
+    Raises:
+        PlotUnavailable: as :func:`check_plot`.
+    """
+    check_plot(file)
+    figure = _figure()
+    axes = figure.add_subplot()
+    axes.plot(list(values), list(values.values()), marker="o")
+    for name, value in values.items():
+        axes.annotate(f"{value:.3f}", (name, value), textcoords="offset points", xytext=(0, 8), ha="center")
+    axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.15 * max(values.values(), default=1.0) or 1.0))
+    _save(figure, file)
+
+
+def _figure() -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(8, 4.5), layout="constrained")
+
+
+def _save(figure: Figure, file: Path) -> None:
+    """The same figures give the same file: no date, no random names."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.hashsalt": "freshet"}):
+        figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)

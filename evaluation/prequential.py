@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluation.baselines import baselines as all_baselines
 from evaluation.datasets import Dataset
-from evaluation.plots import plot_curves
+from evaluation.plots import check_plot, plot_curves
 from evaluation.protocol import Arm, Event, Mode, ModelArm, Tally, events_of, replay
 from evaluation.shuffles import tie_shuffled
 from online_models.model import Model
@@ -23,6 +23,10 @@ K = 10
 def default_model(seed: int) -> Model:
     """The model as shipped: one configuration for all streams."""
     return Model(seed=seed)
+
+
+PROFILES: dict[str, ModelFactory] = {"default": default_model, "lean": Model.lean}
+"""Models by the name of a trade of quality against time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +129,10 @@ def run(
         shuffles: also passes with ties in random order; their mean is told.
 
     Raises:
-        ValueError: the data set holds no ratings or sessions.
+        DatasetError: the data set holds no ratings or sessions.
+        PlotUnavailable: the plot could not be drawn.
     """
+    check_plot(plot)
     events = events_of(dataset, min_rating=min_rating, limit=limit)
     others = all_baselines() if baselines else None
     first = prequential(events, model_factory, mode=mode, others=others, plot=plot)

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.datasets import Dataset, Rating, SessionClick
+from evaluation.datasets import Dataset, DatasetError, Rating, SessionClick
 from online_models.base import RECENT, Ids, Interaction, Query
 from online_models.candidates import Candidates
 from online_models.metrics import rank_of
@@ -63,16 +63,20 @@ def events_of(dataset: Dataset, *, min_rating: float | None = None, limit: int |
     """The positive events of a data set, in order of time: ratings from ``min_rating`` on, or clicks in sessions.
 
     Raises:
-        ValueError: the data set holds neither.
+        DatasetError: the data set holds neither, or no rating is that high.
     """
     if dataset.kind == "impressions":
-        raise ValueError("logged impressions tell what was shown; ratings or sessions are needed here")
+        raise DatasetError("logged impressions tell what was shown; ratings or sessions are needed here")
     rows = [
         (r.user, r.item, r.ts_ms) if isinstance(r, Rating) else (r.session, r.item, r.ts_ms)
         for r in dataset.records
         if isinstance(r, SessionClick)
         or (isinstance(r, Rating) and (min_rating is None or r.rating >= min_rating))
     ]
+    if not rows:
+        raise DatasetError(
+            f"there is no rating of {min_rating} or more" if min_rating else "there are no events"
+        )
     return numbered(rows)[:limit]
 
 
@@ -97,12 +101,13 @@ class Tally:
     def dcg(self) -> float:
         """Mean of 1 / log2(rank + 2) within the first ``k``."""
         ranks = np.array(self.ranks)
-        return float(np.where(ranks < self.k, 1.0 / np.log2(np.minimum(ranks, 1e9) + 2.0), 0.0).mean())
+        gains = np.where(ranks < self.k, 1.0 / np.log2(np.minimum(ranks, 1e9) + 2.0), 0.0)
+        return float(gains.sum() / max(len(ranks), 1))
 
     def mrr(self, k: int | None = None) -> float:
         """Mean of 1 / (rank + 1), within the first ``k`` if that is given."""
         ranks = np.array(self.ranks)
-        return float(np.where(ranks < (k or np.inf), 1.0 / (ranks + 1.0), 0.0).mean())
+        return float(np.where(ranks < (k or np.inf), 1.0 / (ranks + 1.0), 0.0).sum() / max(len(ranks), 1))
 
     def by_fifth(self) -> list[float]:
         """Recall in each fifth of the scored events."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluation.baselines import baselines as all_baselines
 from evaluation.datasets import Dataset
-from evaluation.plots import plot_curves
+from evaluation.plots import check_plot, plot_curves
 from evaluation.prequential import ModelFactory, default_model, spread
 from evaluation.protocol import Arm, Event, Mode, ModelArm, Tally, events_of, replay
 
@@ -92,8 +92,10 @@ def run(
     """A data set's figures, as one object: the first seed's report, means and deviations over the seeds.
 
     Raises:
-        ValueError: the data set holds no ratings or sessions.
+        DatasetError: the data set holds no ratings or sessions.
+        PlotUnavailable: the plot could not be drawn.
     """
+    check_plot(plot)
     events = events_of(dataset, limit=limit)
     others = all_baselines(refit=10_000) if baselines else None
     first = sessions(events, model_factory, mode=mode, others=others, plot=plot)

@@ -1,8 +1,9 @@
-"""Commands that measure quality on public data or in the simulator: evaluate prequential, sessions, simulate."""
+"""Commands that measure quality on public data: evaluate prequential, sessions, sync."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,12 +22,25 @@ class Mode(StrEnum):
     AT_EVENT = "at-event"
 
 
+class Profile(StrEnum):
+    """Which model: the one shipped, or one of a fraction of the time per event."""
+
+    DEFAULT = "default"
+    LEAN = "lean"
+
+
 Data = Annotated[Path, typer.Option(help="A public data set as published (freshet data list)")]
 Plot = Annotated[Path | None, typer.Option(help="Draw the windowed curve into this file")]
+Modes = Annotated[Mode, typer.Option(help="Features as of the previous event, or at the event")]
+Profiles = Annotated[Profile, typer.Option(help="The model as shipped, or a faster one")]
+MinRating = Annotated[float | None, typer.Option(help="Keep ratings from here on")]
 Baselines = Annotated[
     bool, typer.Option("--baselines", help="Popularity, ISGD, item-item and EASE in the same run")
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Runs, each with another seed; mean and deviation are told")]
+Shuffles = Annotated[
+    int, typer.Option(min=0, help="Also so many runs with events of equal time in random order")
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Events, at most")]
 
 
@@ -38,33 +52,29 @@ def add_to(root: typer.Typer) -> None:
 @app.command("prequential", cls=Command)
 def prequential(
     data: Data,
-    min_rating: Annotated[float | None, typer.Option(help="Keep ratings from here on")] = None,
-    mode: Annotated[
-        Mode, typer.Option(help="Features as of the previous event, or at the event")
-    ] = Mode.REQUEST,
+    min_rating: MinRating = None,
+    mode: Modes = Mode.REQUEST,
+    profile: Profiles = Profile.DEFAULT,
     baselines: Baselines = False,
     seeds: Seeds = 1,
+    shuffles: Shuffles = 0,
     limit: Limit = None,
     plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
     """Test, then learn, one rating at a time: Recall@10, DCG@10, MRR, candidate recall, time per event."""
-    from evaluation.datasets import open_dataset
-
-    run = importlib.import_module("evaluation.prequential").run
-    told = run(
-        open_dataset(data), min_rating=min_rating, mode=mode.value, baselines=baselines, seeds=seeds,
-        limit=limit, plot=plot,
+    told = _run("prequential")(
+        _dataset(data), min_rating=min_rating, mode=mode.value, model_factory=_factory(profile),
+        baselines=baselines, seeds=seeds, shuffles=shuffles, limit=limit, plot=plot,
     )  # fmt: skip
-    _tell(told, as_json=as_json)
+    _tell({"profile": profile.value, **told}, as_json=as_json)
 
 
 @app.command("sessions", cls=Command)
 def sessions(
     data: Data,
-    mode: Annotated[
-        Mode, typer.Option(help="Features as of the previous event, or at the event")
-    ] = Mode.REQUEST,
+    mode: Modes = Mode.REQUEST,
+    profile: Profiles = Profile.DEFAULT,
     baselines: Baselines = False,
     seeds: Seeds = 1,
     limit: Limit = None,
@@ -72,11 +82,28 @@ def sessions(
     as_json: AsJson = False,
 ) -> None:
     """Next click in session, test, then learn: HR@20, MRR@20."""
+    told = _run("sessions")(
+        _dataset(data), mode=mode.value, model_factory=_factory(profile), baselines=baselines, seeds=seeds,
+        limit=limit, plot=plot,
+    )  # fmt: skip
+    _tell({"profile": profile.value, **told}, as_json=as_json)
+
+
+def _run(module: str) -> Any:
+    """The ``run`` of a module of evaluation, imported when needed: numpy and the models take half a second."""
+    return importlib.import_module(f"evaluation.{module}").run
+
+
+def _dataset(path: Path) -> Any:
     from evaluation.datasets import open_dataset
 
-    run = importlib.import_module("evaluation.sessions").run
-    told = run(open_dataset(data), mode=mode.value, baselines=baselines, seeds=seeds, limit=limit, plot=plot)
-    _tell(told, as_json=as_json)
+    return open_dataset(path)
+
+
+def _factory(profile: Profile) -> Any:
+    from evaluation.prequential import PROFILES
+
+    return PROFILES[profile.value]
 
 
 def _tell(told: dict[str, Any], *, as_json: bool) -> None:
@@ -86,6 +113,20 @@ def _tell(told: dict[str, Any], *, as_json: bool) -> None:
     from rich.table import Table
 
     table = Table("what", "value", box=None)
-    for name, value in told.items():
-        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    for name, value in flat(told):
+        table.add_row(name, value)
     console().print(table)
+
+
+def flat(told: dict[str, Any], under: str = "") -> Iterator[tuple[str, str]]:
+    """Nested figures as rows of a table.
+
+    >>> list(flat({"a": {"b": 0.5}, "c": [1.0, 2]}))
+    [('a.b', '0.5000'), ('c', '1.0000  2')]
+    """
+    for name, value in told.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{under}{name}.")
+        elif value not in ([], None):
+            parts = value if isinstance(value, list | tuple) else [value]
+            yield under + name, "  ".join(f"{v:.4f}" if isinstance(v, float) else str(v) for v in parts)
