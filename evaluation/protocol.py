@@ -136,6 +136,7 @@ def replay(
     k: int,
     mode: Mode = "request",
     exclude_history: bool = True,
+    before: Callable[[Event], None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Tally]:
     """Test, then learn, every arm on the same events.
@@ -145,6 +146,7 @@ def replay(
         mode: ``request`` asks as of the user's previous event (a list is shown before it is acted on), ``at-event`` as
             of the target's own time.
         exclude_history: whether what the user acted on is no candidate.
+        before: told of each event before anything is ranked.
         progress: told after each event how many there were.
 
     Raises:
@@ -158,6 +160,8 @@ def replay(
     for number, event in enumerate(events, start=1):
         items, times = histories.setdefault(event.user, ([], []))
         recent, recent_ts = tuple(items[: -RECENT - 1 : -1]), tuple(times[: -RECENT - 1 : -1])
+        if before is not None:
+            before(event)
         scored = bool(items) and event.item in seen and not (exclude_history and event.item in items)
         if scored:
             now = recent_ts[0] if mode == "request" else event.ts

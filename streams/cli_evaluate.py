@@ -89,6 +89,35 @@ def sessions(
     _tell({"profile": profile.value, **told}, as_json=as_json)
 
 
+@app.command("sync", cls=Command)
+def sync(
+    data: Data,
+    min_rating: MinRating = None,
+    mode: Modes = Mode.REQUEST,
+    profile: Profiles = Profile.DEFAULT,
+    limit: Limit = None,
+    plot: Plot = None,
+    as_json: AsJson = False,
+) -> None:
+    """The price of staleness: quality when what is learnt is visible every event, 1 s, ... 1 day of stream time."""
+    told = _run("sync")(
+        _dataset(data), min_rating=min_rating, mode=mode.value, model_factory=_factory(profile), limit=limit,
+        plot=plot,
+    )  # fmt: skip
+    if as_json:
+        print_json({"profile": profile.value, **told})
+        return
+    from rich.table import Table
+
+    table = Table("visible every", told["metric"], "MRR", "of the best", "times", box=None)
+    for name, report in told["by_interval"].items():
+        table.add_row(
+            name, f"{report['recall']:.4f}", f"{report['mrr']:.4f}", f"{report['relative']:.1%}",
+            str(report["syncs"]),
+        )  # fmt: skip
+    console().print(table)
+
+
 def _run(module: str) -> Any:
     """The ``run`` of a module of evaluation, imported when needed: numpy and the models take half a second."""
     return importlib.import_module(f"evaluation.{module}").run
