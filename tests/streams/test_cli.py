@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -175,10 +176,16 @@ def test_simulated_events_can_be_written_to_a_file(tmp_path: Path) -> None:
     assert code == 0 and {json.loads(line)["type"] for line in out.read_text().splitlines()} >= {"impression"}
 
 
+def _hears_ctrl_c() -> None:
+    """Whoever runs the tests in the background has the signal ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_watching_ends_by_ctrl_c_without_a_traceback(where: list[str]) -> None:
     watcher = subprocess.Popen(
         [sys.executable, "-m", "streams", "tail", "events", *where],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=_hears_ctrl_c,
     )  # fmt: skip
     try:
         assert watcher.stderr is not None
