@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streams import cli_ope
 from streams.cli_common import AsJson, Command, console, print_json
 
 app = typer.Typer(no_args_is_help=True, help="How good the recommendations are, measured event by event.")
@@ -159,3 +160,6 @@ def flat(told: dict[str, Any], under: str = "") -> Iterator[tuple[str, str]]:
         elif value not in ([], None):
             parts = value if isinstance(value, list | tuple) else [value]
             yield under + name, "  ".join(f"{v:.4f}" if isinstance(v, float) else str(v) for v in parts)
+
+
+cli_ope.add_to(app)
