@@ -41,7 +41,12 @@ class Layer:
         """The flat gradient of the loss, from its derivative by each row's score (``error``)."""
         back = error[:, None] * self.out
         back *= hidden > 0
-        return np.concatenate([(x.T @ back).ravel(), back.sum(axis=0), error @ hidden])
+        out = np.empty(x.shape[1] * back.shape[1] + 2 * back.shape[1], dtype=np.float32)
+        parts = Layer(out, x.shape[1], back.shape[1])
+        np.matmul(x.T, back, out=parts.hidden)
+        back.sum(axis=0, out=parts.offset)
+        np.matmul(error, hidden, out=parts.out)
+        return out
 
 
 def size(features: int, hidden: int) -> int:

@@ -99,8 +99,7 @@ class Model:
         self._reserved = [(self.sources.index(s), k) for s, k in RESERVED.items() if s in self.sources]
         self._uniter = Uniter()
         self._ticks = 0  # interactions folded in
-        self._first = np.full(_START, -1, dtype=np.int64)  # in ticks; -1 for never
-        self._last = np.full(_START, -1, dtype=np.int64)
+        self._seen = np.full((2, _START), -1, dtype=np.int64)  # first and last, in ticks; -1 for never
         self._alive = np.ones(_START, dtype=np.bool_)
 
     @classmethod
@@ -119,10 +118,10 @@ class Model:
             x = self._within(x)
         self._room(x.item)
         self._ticks += 1
-        if self._first[x.item] < 0:
-            self._first[x.item] = self._ticks
+        if self._seen[0, x.item] < 0:
+            self._seen[0, x.item] = self._ticks
             self.newest.note(x.item, x.ts)
-        self._last[x.item] = self._ticks
+        self._seen[1, x.item] = self._ticks
         for family in self._families.values():
             family.learn_one(x)
 
@@ -164,14 +163,11 @@ class Model:
             family.drop(item)
 
     def _room(self, item: int) -> None:
-        size = len(self._first)
+        size = len(self._alive)
         if item >= size:
             more = max(2 * size, item + 1) - size
-            never = np.full(more, -1, dtype=np.int64)
-            self._first, self._last = (
-                np.concatenate([self._first, never]),
-                np.concatenate([self._last, never]),
-            )
+            never = np.full((2, more), -1, dtype=np.int64)
+            self._seen = np.concatenate([self._seen, never], axis=1)
             self._alive = np.concatenate([self._alive, np.ones(more, dtype=np.bool_)])
 
     # ------------------------------------------------------------------ answering
@@ -222,7 +218,7 @@ class Model:
             except Exception:  # a request is answered without the source that failed
                 self._failed(name, failed)
         lists = [touch.ids for touch in touches.values()]
-        own = np.array([i for i in query.recent if i < len(self._first)], dtype=np.int32)
+        own = np.array([i for i in query.recent if i < len(self._alive)], dtype=np.int32)
         union, places = self._uniter.unite([*lists, own], exclude, self._alive)
         at = dict(zip(touches, places, strict=False))
         rows: list[Matrix] = []
@@ -259,14 +255,12 @@ class Model:
         rows = _highest(worth, n)
         return Candidates(union[rows], rows_of_all[rows], loudest(scores[:, rows]), buckets, failed)
 
-    def _ages(self, ids: Ids) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        known = ids < len(self._first)
-        at = np.where(known, ids, 0)
-        first, last = np.where(known, self._first[at], -1), np.where(known, self._last[at], -1)
-        return (
-            np.where(first >= 0, self._ticks - first, -1),
-            np.where(last >= 0, self._ticks - last, -1),
-        )
+    def _ages(self, ids: Ids) -> NDArray[np.int64]:
+        """Interactions since each of some ascending ids was first and last acted on, int64[2, n]; -1 for never."""
+        known = int(ids.searchsorted(len(self._alive)))
+        seen = np.full((2, len(ids)), -1, dtype=np.int64)
+        seen[:, :known] = self._seen[:, ids[:known]]
+        return np.where(seen >= 0, self._ticks - seen, -1)
 
     def order(self, c: Candidates) -> NDArray[np.float64]:
         """Scores of the candidates, float64[n]; greater is better."""
@@ -317,7 +311,7 @@ class Model:
 
     def arrays(self) -> Arrays:
         """All learnt state as arrays."""
-        own = {"first": self._first.copy(), "last": self._last.copy(), "alive": self._alive.copy()}
+        own = {"first": self._seen[0].copy(), "last": self._seen[1].copy(), "alive": self._alive.copy()}
         out: Arrays = {**own, "ticks": np.array([self._ticks], dtype=np.int64)}
         for name, part in self._parts().items():
             out |= {f"{name}/{key}": array for key, array in part.arrays().items()}
@@ -332,7 +326,7 @@ class Model:
         for name, part in self._parts().items():
             prefix = f"{name}/"
             part.load({k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)})
-        self._first, self._last = arrays["first"].copy(), arrays["last"].copy()
+        self._seen = np.stack([arrays["first"], arrays["last"]])
         self._alive, self._ticks = arrays["alive"].copy(), int(arrays["ticks"][0])
 
     def _parts(self) -> dict[str, Family | OrderingHead]:

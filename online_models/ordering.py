@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from types import EllipsisType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,9 @@ _GAPS = len(GAPS_MS) + 1
 _CROSSES = 1 + 2 * _GAPS + len(LENGTHS) + 1
 _MOST = 10_000_000
 _START = 1.0  # of Adagrad's sums
+
+Places = NDArray[np.intp]
+_ALL = slice(None)
 
 Parameters = dict[str, NDArray[np.float32]]
 
@@ -122,20 +124,24 @@ class OrderingHead:
         if self._layer is not None:
             added, hidden = self._layer.forward(c.features)
             gradients["deep"] = self._layer.gradient(c.features, hidden, _error(linear + added, at))
-        if not all(math.isfinite(float(g.sum())) for g in gradients.values()):
+        if not all(math.isfinite(g @ g) for g in gradients.values()):
             self.refused += 1
             return False
-        rows = _crosses(c.buckets)
         for name, gradient in gradients.items():
-            self._step(name, gradient, rows if name == "linear" else ...)
+            self._step(name, gradient, _crosses(c.buckets) if name == "linear" else _ALL)
         self.examples += 1
         self._since += 1
         return True
 
-    def _step(self, name: str, gradient: NDArray[np.float32], where: list[int] | EllipsisType) -> None:
+    def _step(self, name: str, gradient: NDArray[np.float32], where: Places | slice) -> None:
         square = gradient * gradient
-        squares = (self.squares[name][where] - _START) * self._fade + _START + square
-        self.squares[name][where] = squares
+        squares = self.squares[name][where]  # a view of all, or a copy of some rows
+        squares -= _START
+        squares *= self._fade
+        squares += _START
+        squares += square
+        if where is not _ALL:
+            self.squares[name][where] = squares
         self.parameters[name][where] -= self._rates[name] * gradient / np.sqrt(squares)
         self._sums[name][where] += gradient
         self._sum_squares[name][where] += square
@@ -212,9 +218,11 @@ class OrderingHead:
         self.examples, self._since, self.refused = (int(v) for v in arrays["counts"])
 
 
-def _crosses(buckets: Buckets) -> list[int]:
+def _crosses(buckets: Buckets) -> Places:
     """The rows of the linear weights that count for a request."""
-    return [0, 1 + buckets.gap, 1 + _GAPS + buckets.pace, 1 + 2 * _GAPS + buckets.length]
+    return np.array(
+        (0, 1 + buckets.gap, 1 + _GAPS + buckets.pace, 1 + 2 * _GAPS + buckets.length), dtype=np.intp
+    )
 
 
 def _error(scores: NDArray[np.float32], target: int) -> NDArray[np.float32]:

@@ -40,7 +40,8 @@ class Uniter:
         Returns:
             The union, and places; ``len(union)`` is the place of what was left out.
         """
-        for ids in lists:
+        wide = [ids.astype(np.intp) for ids in lists]  # half the time of indexing by narrow integers, twice
+        for ids in wide:
             self._mark(ids)
         self._marked[-1] = False  # where -1 went
         every = np.flatnonzero(self._marked)
@@ -51,9 +52,9 @@ class Uniter:
         self._marked[every] = False
         self._place[every] = self._place[-1] = len(union)
         self._place[union] = np.arange(len(union))
-        return union.astype(np.int32), [self._place[ids] for ids in lists]
+        return union.astype(np.int32), [self._place.take(ids) for ids in wide]
 
-    def _mark(self, ids: Ids) -> None:
+    def _mark(self, ids: NDArray[np.intp]) -> None:
         largest = int(ids.max(initial=0))
         if largest >= len(self._marked) - 1:
             size = 2 * largest + 2

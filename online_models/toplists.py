@@ -46,6 +46,7 @@ class TopLists:
             raise ValueError("width must be at least 1, half_lives at least one, each above 0")
         self.width, self.channels = width, len(half_lives)
         self.growth = 2.0 ** (1.0 / np.array(half_lives, dtype=np.float64))
+        self._quickest = int(self.growth.argmax())
         self.unit = np.ones(self.channels)  # what one pair weighs now
         self._ids = np.zeros((_START, width), dtype=np.int32)  # id + 1; 0 is free
         self.weights = np.zeros((_START, width, self.channels), dtype=np.float32)  # a pair's side by side
@@ -58,7 +59,7 @@ class TopLists:
     def visit(self, item: int, weight: float = 1.0) -> None:
         """One interaction with ``item``: time moves on by one and the item counts ``weight`` more."""
         self.unit *= self.growth
-        if self.unit.max() > _RESCALE:
+        if self.unit[self._quickest] > _RESCALE:  # none is above it: all begin at 1 together
             self._rescale()
         self.room(item)
         self.visits[:, item] += weight * self.unit
@@ -93,7 +94,7 @@ class TopLists:
         own = np.full(k, item, dtype=np.intp)
         rows, columns = np.concatenate([others, own]), np.concatenate([own, others])
         held = self._ids.take(rows, axis=0) == (columns + 1).astype(np.int32)[:, None]
-        found, places = np.divmod(np.flatnonzero(held), self.width)  # at most one a row; faster than argmax
+        found, places = held.nonzero()  # at most one a row; faster than argmax
         at = np.zeros(2 * k, dtype=np.intp)
         at[found] = places
         if len(found) < 2 * k:
@@ -105,7 +106,7 @@ class TopLists:
     def _insert(self, item: int, others: Places, at: Places, new: NDArray[np.bool_]) -> None:
         """Find places for the pairs that are new, into ``at``."""
         k = len(others)
-        theirs, mine = np.flatnonzero(new[:k]), np.flatnonzero(new[k:])
+        theirs, mine = new[:k].nonzero()[0], new[k:].nonzero()[0]
         if len(theirs):
             at[theirs] = self._places(others[theirs])
             self._ids[others[theirs], at[theirs]] = item + 1

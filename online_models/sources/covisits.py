@@ -73,6 +73,20 @@ VIEWS = (
 )
 
 
+def _shares(channels: Sequence[Channel]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What each channel adds, by distance, from the earlier to the later item and the other way: [distance, channel].
+
+    >>> onward, back = _shares([Channel(span=2, half_life=1.0, directed=True, shrink=1.0)])
+    >>> onward[1:4, 0].tolist(), back[1:4, 0].tolist()
+    ([1.0, 0.5, 0.0], [0.0, 0.0, 0.0])
+    """
+    distance = np.maximum(np.arange(RECENT + 1.0), 1.0)[:, None]
+    reached = (distance <= np.array([c.span for c in channels])).astype(np.float64)
+    close, directed = np.array([c.close for c in channels]), np.array([c.directed for c in channels])
+    reached = np.where(close, reached * np.exp((1.0 - distance) / 6.0), reached)
+    return np.where(directed, reached / distance, reached), np.where(directed, 0.0, reached)
+
+
 class Covisits:
     """Pruned lists of co-visits and the sources that read them.
 
@@ -94,9 +108,7 @@ class Covisits:
         self.names = tuple(v.name for v in views)
         self._reach = max(v.last for v in views)
         self._fades = [(v.fade ** np.arange(v.last)).astype(np.float32) for v in views]
-        self._spans = np.array([c.span for c in channels])
-        self._directed = np.array([c.directed for c in channels])
-        self._close = np.array([c.close for c in channels])
+        self._onward, self._back = _shares(channels)
         self._shrink = np.array([c.shrink for c in channels])
         self._span = max(c.span for c in channels)
 
@@ -111,18 +123,10 @@ class Covisits:
             return
         others = np.fromiter(distance, dtype=np.intp, count=len(distance))
         self.lists.room(int(others.max()))
-        places = np.fromiter(distance.values(), dtype=np.float64, count=len(distance))
-        onward, back = self._weights(places, x.weight)
-        self.lists.link(x.item, others, onward, back)
-
-    def _weights(self, distance: NDArray[np.float64], weight: float) -> tuple[Weights, Weights]:
-        """What each channel adds from the earlier to the later item, and the other way."""
-        distance = distance[:, None]
-        reached = np.where(distance <= self._spans, weight * self.lists.unit, 0.0)
-        reached = np.where(self._close, reached * np.exp((1.0 - distance) / 6.0), reached)
-        onward = np.where(self._directed, reached / distance, reached)
-        back = np.where(self._directed, 0.0, reached)
-        return onward.astype(np.float32), back.astype(np.float32)
+        places = np.fromiter(distance.values(), dtype=np.intp, count=len(distance))
+        unit = x.weight * self.lists.unit
+        onward = (self._onward[places] * unit).astype(np.float32)
+        self.lists.link(x.item, others, onward, (self._back[places] * unit).astype(np.float32))
 
     def touch(self, query: Query) -> CovisitTouch:
         """The lists of a history's last items."""

@@ -187,10 +187,9 @@ class Embedding:
 
     def scores_of(self, hidden: Vectors, union: Ids) -> Matrix:
         """Odds against the best of the union, float32[1, len(union)]."""
-        known = union < len(self._known)
-        at = np.where(known, union, 0)
-        score: Vectors = self._outer[at] @ hidden
-        score[~(known & self._known[at])] = -np.inf
+        at = np.minimum(union, len(self._known) - 1)
+        score: Vectors = self._outer.take(at, axis=0) @ hidden
+        score[~self._known[at] | (union != at)] = -np.inf
         score -= score.max(initial=-1e30)
         return np.exp(score)[None, :]
 

@@ -161,7 +161,7 @@ class Neighbours:
         """Rows that share an item with these, without the asking user's, and the cosine of each, above 0."""
         who = self._who[mine]
         if self._recycled:  # some holders may be others by now
-            held = self._items[who, self._where[mine] & (self.history - 1)] == mine[:, None]
+            held = self._held_at(who, self._where[mine]) == mine[:, None]
             who = np.where(held, who, _NOBODY)
         shared = np.bincount(who.ravel())
         shared[_NOBODY] = 0
@@ -181,17 +181,22 @@ class Neighbours:
 
     def _near_anchors(self, anchors: Places, cosine: Votes) -> tuple[Ids, Votes, Votes]:
         """What stands around the anchors in others' histories, int32[voters, 2 window], and the voters' weights."""
-        who, where = self._who[anchors], self._where[anchors]
-        mask = self.history - 1
-        valid = self._items[who, where & mask] == anchors[:, None]
-        who, where, age = who[valid], where[valid], np.nonzero(valid)[0]
+        who, where = self._who.take(anchors, axis=0), self._where.take(anchors, axis=0)
+        valid = self._held_at(who, where) == anchors[:, None]
+        who, where, age = who[valid], where[valid], valid.nonzero()[0]
         alike = cosine[who]
         weight = alike * _RECENCY[age]
         if len(weight) > self.voters:
             top = np.argpartition(weight, len(weight) - self.voters)[-self.voters :]
             who, where, age, alike, weight = who[top], where[top], age[top], alike[top], weight[top]
-        near = self._items[who[:, None], (where[:, None] + self._around) & mask]
+        near = self._held_at(who[:, None], where[:, None] + self._around)
         return near, weight, alike * _CLOSE[age]
+
+    def _held_at(self, rows: NDArray[np.int32], places: NDArray[np.int32]) -> NDArray[np.int32]:
+        """What stands at some places of some histories; one flat index costs a third of two."""
+        flat: NDArray[np.int32] = self._items.reshape(-1)
+        at = rows.astype(np.intp) * self.history + (places & (self.history - 1))
+        return flat.take(at)
 
     def drop(self, item: int) -> None:
         """Forget who held a retired item."""
