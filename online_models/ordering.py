@@ -26,8 +26,6 @@ _MOST = 10_000_000
 _START = 1.0  # of Adagrad's sums
 
 Places = NDArray[np.intp]
-_ALL = slice(None)
-
 Parameters = dict[str, NDArray[np.float32]]
 
 
@@ -66,21 +64,20 @@ class OrderingHead:
         linear = np.zeros((_CROSSES, width), dtype=np.float32)
         for name, weight in floor.items():
             linear[0, schema.names.index(name)] = weight
-        self.parameters: Parameters = {"linear": linear}
-        self._layer: mlp.Layer | None = None
+        start: Parameters = {"linear": linear}
         if hidden:
-            self.parameters["deep"] = mlp.initial(width, hidden, seed)
-            self._layer = mlp.Layer(self.parameters["deep"], width, hidden)
-        self._rates = {name: rate if name == "linear" else deep_rate for name in self.parameters}
-        self.squares = {name: np.full_like(p, _START) for name, p in self.parameters.items()}
+            start["deep"] = mlp.initial(width, hidden, seed)
+        # parameters, Adagrad's sums, sums of gradients and of their squares since last told: read and written at once
+        self._state = {
+            name: np.stack([p, np.full_like(p, _START), 0 * p, 0 * p]) for name, p in start.items()
+        }
+        self.parameters, self.squares, self._sums, self._sum_squares = (
+            {name: state[k] for name, state in self._state.items()} for k in range(4)
+        )
+        self._layer = mlp.Layer(self.parameters["deep"], width, hidden) if hidden else None
+        self._rates = {name: rate if name == "linear" else deep_rate for name in start}
         self._fade = 2.0 ** (-1.0 / half_life)
-        self.examples = self.refused = 0
-        self._forget()
-
-    def _forget(self) -> None:
-        self._sums = {name: np.zeros_like(p) for name, p in self.parameters.items()}
-        self._sum_squares = {name: np.zeros_like(p) for name, p in self.parameters.items()}
-        self._since = 0
+        self.examples = self.refused = self._since = 0
 
     # ------------------------------------------------------------------ answering
 
@@ -97,7 +94,10 @@ class OrderingHead:
         return scores.astype(np.float64)
 
     def _weights(self, buckets: Buckets) -> NDArray[np.float32]:
-        out: NDArray[np.float32] = self.parameters["linear"][_crosses(buckets)].sum(axis=0)
+        return self._of(_crosses(buckets))
+
+    def _of(self, rows: Places) -> NDArray[np.float32]:
+        out: NDArray[np.float32] = self.parameters["linear"].take(rows, axis=0).sum(axis=0)
         return out
 
     def contributions(self, c: Candidates, row: int) -> dict[str, float]:
@@ -119,7 +119,8 @@ class OrderingHead:
         at = c.place(target)
         if at is None or len(c.ids) < 2:
             return False
-        linear = self.sift(c.features, c.buckets)
+        rows = _crosses(c.buckets)
+        linear: NDArray[np.float32] = c.features @ self._of(rows)
         gradients = {"linear": _error(linear, at) @ c.features}
         if self._layer is not None:
             added, hidden = self._layer.forward(c.features)
@@ -128,23 +129,26 @@ class OrderingHead:
             self.refused += 1
             return False
         for name, gradient in gradients.items():
-            self._step(name, gradient, _crosses(c.buckets) if name == "linear" else _ALL)
+            self._step(name, gradient, rows if name == "linear" else None)
         self.examples += 1
         self._since += 1
         return True
 
-    def _step(self, name: str, gradient: NDArray[np.float32], where: Places | slice) -> None:
+    def _step(self, name: str, gradient: NDArray[np.float32], where: Places | None) -> None:
+        """One step of Adagrad on some rows of the parameters, or on all of them."""
+        state = self._state[name]
+        part = state if where is None else state.take(where, axis=1)
         square = gradient * gradient
-        squares = self.squares[name][where]  # a view of all, or a copy of some rows
+        squares = part[1]
         squares -= _START
         squares *= self._fade
         squares += _START
         squares += square
-        if where is not _ALL:
-            self.squares[name][where] = squares
-        self.parameters[name][where] -= self._rates[name] * gradient / np.sqrt(squares)
-        self._sums[name][where] += gradient
-        self._sum_squares[name][where] += square
+        part[0] -= self._rates[name] * gradient / np.sqrt(squares)
+        part[2] += gradient
+        part[3] += square
+        if where is not None:
+            state[:, where] = part
 
     # ------------------------------------------------------------------ exchange
 
@@ -152,10 +156,12 @@ class OrderingHead:
         """Gradient sums since the last call; empty when nothing was learnt."""
         if not self._since:
             return {}
-        delta: Arrays = {f"gradient.{name}": g for name, g in self._sums.items()}
-        delta |= {f"squares.{name}": s for name, s in self._sum_squares.items()}
+        delta: Arrays = {f"gradient.{name}": g.copy() for name, g in self._sums.items()}
+        delta |= {f"squares.{name}": s.copy() for name, s in self._sum_squares.items()}
         delta["examples"] = np.array([self._since], dtype=np.int64)
-        self._forget()
+        for state in self._state.values():
+            state[2:] = 0.0
+        self._since = 0
         return delta
 
     def merge(self, delta: Arrays) -> bool:
@@ -210,11 +216,11 @@ class OrderingHead:
             shape = arrays[f"parameters.{name}"].shape if f"parameters.{name}" in arrays else None
             if shape != parameter.shape:
                 raise ValueError(f"{name} of shape {shape}, the schema needs {parameter.shape}")
-        for name in self.parameters:
-            self.parameters[name][...] = arrays[f"parameters.{name}"]  # in place: the layer looks at it
-            self.squares[name] = arrays[f"squares.{name}"].copy()
-            self._sums[name] = arrays[f"sums.{name}"].copy()
-            self._sum_squares[name] = arrays[f"sum_squares.{name}"].copy()
+        for name in self.parameters:  # in place: the layer looks at them
+            self.parameters[name][...] = arrays[f"parameters.{name}"]
+            self.squares[name][...] = arrays[f"squares.{name}"]
+            self._sums[name][...] = arrays[f"sums.{name}"]
+            self._sum_squares[name][...] = arrays[f"sum_squares.{name}"]
         self.examples, self._since, self.refused = (int(v) for v in arrays["counts"])
 
 
@@ -227,7 +233,8 @@ def _crosses(buckets: Buckets) -> Places:
 
 def _error(scores: NDArray[np.float32], target: int) -> NDArray[np.float32]:
     """The derivative of the softmax loss by each score."""
-    out: NDArray[np.float32] = np.exp(scores - scores.max())
+    out: NDArray[np.float32] = scores - scores.max()
+    np.exp(out, out=out)
     out /= out.sum()
     out[target] -= 1.0
     return out
