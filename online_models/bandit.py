@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 Scores = NDArray[np.float64]
 Eligible = NDArray[np.intp]
 EligibleGiven = Callable[[Sequence[int]], Eligible]
+ScoresGiven = Callable[[Sequence[int]], Scores]
 
 
 # ---------------------------------------------------------------------- what is random is a hash of what is asked
@@ -321,6 +322,7 @@ def draw_slate(
     rng: np.random.Generator,
     *,
     eligible: EligibleGiven | None = None,
+    given: ScoresGiven | None = None,
     pinned: Mapping[int, int] | None = None,
 ) -> Slate:
     """Fill a slate slot by slot; shorter than ``slots`` when nothing is eligible any more.
@@ -328,6 +330,7 @@ def draw_slate(
     Args:
         scores: as the policy takes them; candidates are along the last axis.
         eligible: given the candidates chosen so far, those that may come next; default: all not yet chosen.
+        given: given the candidates chosen so far, the scores to go by (diversity); default: ``scores``.
         pinned: slot to candidate, set by rule: propensity 1, named in the result, chosen nowhere else.
 
     >>> slate = draw_slate(Greedy(), np.array([0.1, 0.9, 0.5]), 2, generator(0))
@@ -348,7 +351,7 @@ def draw_slate(
             able = able[free[able]]
             if not len(able):
                 break
-            choice, p = policy.draw(scores, able, rng)
+            choice, p = policy.draw(scores if given is None else given(chosen), able, rng)
         free[choice] = False
         chosen.append(choice)
         propensities.append(p)

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from online_models.base import Arrays, Interaction
+from online_models.calibration import Calibration
 from online_models.candidates import Candidates
+from online_models.click_features import ClickSchema
 from online_models.counters import CounterBatch, ItemCounters
 from online_models.counters_wire import from_arrays, to_arrays
 from online_models.deltas import Delta
@@ -37,6 +39,7 @@ class Learner:
     """Models and counters of one process.
 
     Args:
+        calibration: of the click head, moved by ``watch``; one of its own when not given.
         watch: told of each labelled slot before it is learnt; None measures nothing.
         remembered: how many users' latest candidates are kept for the ordering head to learn from.
     """
@@ -47,13 +50,18 @@ class Learner:
         ranker: ClickRanker,
         counters: ItemCounters,
         *,
+        calibration: Calibration | None = None,
         watch: Watch | None = None,
         remembered: int = 4_096,
     ) -> None:
         if remembered < 1:
             raise ValueError(f"remembered must be at least 1, not {remembered}")
         self.model, self.ranker, self.counters = model, ranker, counters
+        self.calibration = calibration or Calibration()
         self.watch = watch
+        self._click = ClickSchema.of(model.schema)
+        if ranker.features != self._click.names:
+            raise ValueError("ranker must read the features of ClickSchema.of(model.schema), in their order")
         self.stats: Counter[str] = Counter()
         self._remembered = remembered
         self._candidates: OrderedDict[int, Candidates] = OrderedDict()
@@ -64,7 +72,12 @@ class Learner:
     @property
     def schema(self) -> str:
         """The version of the features this process computes and learns from."""
-        return self.model.schema.version
+        return self._click.version
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Their names, in the order of the rows of an exposure."""
+        return self._click.names
 
     def remember(self, user: int, candidates: Candidates) -> None:
         """Keep what a slate was chosen from, with its features as served, for the user's next action."""
@@ -151,6 +164,7 @@ class Learner:
             "model": self.model.arrays(),
             "click": self.ranker.arrays(),
             "counters": self.counters.arrays(),
+            "calibration": self.calibration.arrays(),
         }
 
     def load(self, components: Mapping[str, Arrays]) -> None:
@@ -158,3 +172,4 @@ class Learner:
         self.model.load(components["model"])
         self.ranker.load(components["click"])
         self.counters.load(components["counters"])
+        self.calibration.load(components["calibration"])

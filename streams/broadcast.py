@@ -93,8 +93,9 @@ class BroadcastReader:
         self._ends = {place.partition: end for place, end in ends.items()}
 
     async def _partitions(self, consumer: AIOKafkaConsumer) -> set[int]:
-        await consumer._client.fetch_all_metadata()  # without a subscription nothing else asks for it
-        return consumer.partitions_for_topic(self.topic) or set()
+        # a consumer without a subscription keeps no metadata of its own
+        cluster = await consumer._client.fetch_all_metadata()
+        return cluster.partitions_for_topic(self.topic) or set()
 
     async def _check_caught_up(self, consumer: AIOKafkaConsumer) -> None:
         if self.caught_up.is_set():

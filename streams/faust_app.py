@@ -96,8 +96,12 @@ def make_app(
     return app
 
 
-async def run(*apps: faust.App) -> None:
-    """Run applications until SIGTERM or SIGINT, or until one of them fails; then stop them in turn."""
+async def run(*apps: faust.App, beside: Sequence[asyncio.Task[None]] = ()) -> None:
+    """Run applications until SIGTERM or SIGINT, or until one of them fails; then stop them in turn.
+
+    Args:
+        beside: tasks that must not end either: what one of them raises is raised here.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -109,7 +113,7 @@ async def run(*apps: faust.App) -> None:
             await start(app, stop)
         ended = [asyncio.ensure_future(app.wait_until_stopped()) for app in apps]
         asked = asyncio.ensure_future(stop.wait())
-        await asyncio.wait([asked, *ended], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([asked, *ended, *beside], return_when=asyncio.FIRST_COMPLETED)
         for task in (asked, *ended):
             task.cancel()
     finally:
@@ -118,6 +122,9 @@ async def run(*apps: faust.App) -> None:
     for app in apps:
         if app.crash_reason is not None:
             raise app.crash_reason
+    for task in beside:
+        if task.done():
+            task.result()
 
 
 async def start(app: faust.App, stop: asyncio.Event) -> None:

@@ -90,11 +90,17 @@ class Ingest:
         self.store, self.outputs, self.interner, self.effects = store, outputs, interner, effects
         self.policy, self.rules = policy, rules
         self.partitions = partitions
-        self.positions: Positions  # set by the wiring: the two know each other
+        self.positions: Positions | None = None  # set by the wiring: the two know each other
         self.stats: Counter[str] = Counter()
         self._clock = clock
 
     # ------------------------------------------------------------------ holds
+
+    @property
+    def _owned(self) -> Positions:
+        if self.positions is None:
+            raise RuntimeError("positions must be set before the first batch")
+        return self.positions
 
     async def claimed(self, held: Held) -> None:
         """A partition was assigned: take over what Redis holds of it."""
@@ -126,7 +132,7 @@ class Ingest:
 
     async def batch(self, batch: Batch) -> None:
         """Fold one fetch of one partition; returns when it is committed or given up."""
-        held = self.positions.admit(batch)
+        held = self._owned.admit(batch)
         if held is None:
             return
         part: Partition = held.state
@@ -206,12 +212,10 @@ class Ingest:
         await self._load(fold, batch.events, mark)
         ints = await self.intern(batch.events)
         outcome = fold.fold(batch.events, ints, mark, await self._merged(batch.events))
-        receipts = [
-            Message("deletion-receipts", str(r["user_id"]), orjson.dumps(r)) for r in outcome.receipts
-        ]
-        if batch.before or receipts:
-            await self.outputs.deliver(batch.before + receipts)
-        if not await self.positions.commit(held, outcome.writes, next_position):
+        before = batch.before + _outgoing(outcome)
+        if before:
+            await self.outputs.deliver(before)
+        if not await self._owned.commit(held, outcome.writes, next_position):
             self.stats["commits_refused"] += 1
             return False
         self.stats.update(batch.stats)
@@ -258,6 +262,12 @@ class Ingest:
         keys = [UserKeys.of(prefix, user_id) for prefix, user_id in zip(prefixes, ids, strict=True)]
         raws = [await self.store.read([("GET", key.record)]) for key in keys]
         return {user_id: decode(raw) for user_id, (raw,) in zip(ids, raws, strict=True) if raw}
+
+
+def _outgoing(outcome: Outcome) -> list[Message]:
+    """Receipts, and the slates served for those who evaluate them: produced before the commit, at least once."""
+    receipts = [Message("deletion-receipts", str(r["user_id"]), orjson.dumps(r)) for r in outcome.receipts]
+    return receipts + [Message("exposures", e.user_id, orjson.dumps(e)) for e in outcome.exposures]
 
 
 def items_of(event: UserEvent) -> list[str]:

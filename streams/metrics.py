@@ -70,8 +70,8 @@ class Stats(Collector):
             "dead_letters_",
         )
         yield _by("freshet_labels", "Labelled slots, by kind", "kind", totals, "label_")
-        for name, (text, value) in self._gauges.items():
-            yield GaugeMetricFamily(name, text, value=value())
+        for name, (text, read) in self._gauges.items():
+            yield GaugeMetricFamily(name, text, value=read())
 
 
 def _by(family: str, text: str, label: str, totals: Mapping[str, int], prefix: str) -> CounterMetricFamily:

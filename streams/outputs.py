@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,6 +15,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams.validation import Rejected
+
+log = logging.getLogger(__name__)
 
 RAW_MAX = 256 * 1024
 """Bytes of a bad record kept in its dead letter; a longer one is cut and named by its sha256."""
@@ -57,6 +60,17 @@ class Outputs:
             request_timeout_ms=30_000,
         )
         await self._producer.start()
+
+    async def start_patiently(self, pause_s: float = 1.0) -> None:
+        """Connect; a broker that is away is waited for."""
+        while True:
+            try:
+                await self.start()
+                return
+            except KafkaError as error:
+                log.warning("Kafka does not answer (%s); trying again", type(error).__name__)
+                await self.stop()
+                await asyncio.sleep(pause_s)
 
     async def stop(self) -> None:
         """Flush and disconnect."""

@@ -12,16 +12,15 @@ from online_models.history import UserRecord
 from online_models.identity import hash64
 from online_models.learner import Learner
 from online_models.store import Store
-from online_models.userstate import UserKeys, UserState
 from serving.recommender import Recommender
 from serving.types import Slate, SlateRequest
 from serving.wire import exposure, recommendation
 from streams import validation
-from streams.ingest import as_map
 from streams.outputs import Message, Outputs, dead_letter
 from streams.partitioner import partition_of
 from streams.slates import Owed
 from streams.transport import Batch
+from streams.users import read_user
 from streams.validation import Rejected, Rules
 
 
@@ -56,7 +55,7 @@ class Publisher:
 
     async def serve_owed(self, owed: Owed) -> bool:
         """The fresh slate of a user who has just acted."""
-        record = self._record_of(owed.partition, owed.user_id) or await self.read(owed.user_id)
+        record = self._record_of(owed.partition, owed.user_id) or await self._read(owed.user_id)
         request = SlateRequest(
             request_id=f"auto-{owed.cause}", user_id=owed.user_id, surface=self._surface, n=self._n
         )
@@ -78,17 +77,13 @@ class Publisher:
                 self.stats["requests_rejected"] += 1
                 continue
             partition = partition_of(request.user_id, self._partitions)
-            user = self._record_of(partition, request.user_id) or await self.read(request.user_id)
+            user = self._record_of(partition, request.user_id) or await self._read(request.user_id)
             slate = self._slate(SlateRequest.of(request, self._n), user)
             await self._produce(slate, caused_by=request.request_id, appended=record.timestamp)
             self.stats["requests_answered"] += 1
 
-    async def read(self, user_id: str) -> UserRecord:
-        """A user's record from Redis, in one round trip."""
-        prefix = self._store.prefix(partition_of(user_id, self._partitions))
-        keys = UserKeys.of(prefix, user_id)
-        record, impressed = await self._store.read([("GET", keys.record), ("HGETALL", keys.impressed)])
-        return UserState.load(user_id, keys, record, {}, None, as_map(impressed)).record
+    async def _read(self, user_id: str) -> UserRecord:
+        return await read_user(self._store, user_id, self._partitions)
 
     def _slate(self, request: SlateRequest, record: UserRecord) -> Slate:
         slate = self._recommender.recommend(request, record, self._now())

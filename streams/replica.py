@@ -162,7 +162,13 @@ class Replica:
         )
 
     def restore(self, snapshot: Snapshot) -> dict[int, int]:
-        """Take a snapshot over; returns the positions of the deltas topic to hear on from."""
+        """Take a snapshot over; returns the positions of the deltas topic to hear on from.
+
+        One of another feature schema is passed over: what is kept of the deltas is heard from its beginning.
+        """
+        if snapshot.manifest.schema != self.learner.schema:
+            log.warning("snapshot %s is of another feature schema: passed over", snapshot.manifest.version)
+            return {}
         self.learner.load(snapshot.components)
         heard = snapshot.manifest.notes.get("heard", {})
         self._heard = {str(worker): int(number) for worker, number in heard.items()}

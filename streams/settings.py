@@ -45,8 +45,14 @@ class SurfaceSettings(BaseModel):
     )
     swap_share: Share = Field(0.01, description="share of requests with one random adjacent pair swapped")
     uniform_floor: Share = Field(0.10, description="share of a random draw that is uniform")
+    policy: Literal["plackett_luce", "squarecb", "epsilon_greedy", "thompson", "linucb"] = Field(
+        "plackett_luce", description="how randomised requests are drawn"
+    )
+    new_item_share: Share = Field(
+        0.1, description="share of requests that give one slot to an item hardly anybody has seen"
+    )
     temperature: float = Field(1.0, gt=0.0, le=100.0, description="of the softmax a random draw is made from")
-    diversity: Share = Field(0.15, description="weight of diversity against score (MMR)")
+    diversity: float = Field(0.15, ge=0.0, lt=1.0, description="weight of diversity against score (MMR)")
     per_tag_cap: int = Field(0, ge=0, description="most items of one tag in a slate; 0 is no cap")
 
 
@@ -132,6 +138,7 @@ class Settings(BaseSettings):
     surfaces: dict[Name, SurfaceSettings] = Field(
         {"default": SurfaceSettings()}, description="surfaces by name; the first is used for fresh slates"
     )
+    exploration: bool = Field(True, description="false: nothing is randomised, swapped or given to new items")
     recommend_n: int = Field(20, ge=1, le=500, description="items of a slate when the request does not say")
     candidates: int = Field(200, ge=10, le=5_000, description="items that are ranked for a slate")
     slate_cpu_share: float = Field(0.3, gt=0.0, le=1.0, description="share of one CPU for fresh slates")
@@ -288,3 +295,21 @@ def _variable(location: tuple[int | str, ...]) -> str:
         if location
         else "settings"
     )
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The variables that give another process the same settings.
+
+    >>> as_environment(Settings(http_port=8081))["FRESHET_HTTP_PORT"]
+    '8081'
+    """
+    out = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        elif isinstance(value, dict):
+            plain = {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in value.items()}
+            value = orjson.dumps(plain).decode()
+        out[PREFIX + name.upper()] = str(value)
+    return out

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry
 
@@ -25,12 +26,13 @@ from streams.broadcast import BroadcastReader
 from streams.faust_app import FreshetApp, make_app, use_uvloop
 from streams.faust_app import run as run_apps
 from streams.ingest import Ingest, Partition
+from streams.monitor import encoded
 from streams.outputs import Message, Outputs, dead_letter
 from streams.positions import Held, Positions
 from streams.publish import Publisher
 from streams.settings import Settings
 from streams.slates import CpuBudget, Owed, SlateQueue
-from streams.transport import Hooks, LostRange, batches
+from streams.transport import Batch, Hooks, LostRange, on_batches
 from streams.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,9 @@ class Worker:
         self.settings = settings
         self.name = f"worker-{uuid.uuid4().hex[:12]}"
         client = build.kafka_client(settings)
-        self.store = Store(settings.redis_url, settings.namespace, patience_s=None, on_wait=self._waiting)
+        self.store = Store(
+            settings.redis_url.get_secret_value(), settings.namespace, patience_s=None, on_wait=self._waiting
+        )
         self.outputs = Outputs(settings.namespace, client)
         self.registry = CollectorRegistry()
         self.replica, self.recommender, self.monitor = build.learnt(settings, self.name, self.store)
@@ -73,7 +77,7 @@ class Worker:
         self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)
         self.watchdog = Watchdog(settings.watchdog_s)
         self._spans: dict[int, tuple[int, int, int]] = {}
-        self._background: list[asyncio.Task[None]] = []
+        self.background: list[asyncio.Task[None]] = []
         self._waited = False
 
     # ------------------------------------------------------------------ what follows a commit
@@ -108,7 +112,7 @@ class Worker:
         return state.record if state is not None else None
 
     def _part(self, partition: int) -> Partition | None:
-        held = next((h for h in self.ingest.positions.held() if h.partition == partition), None)
+        held = next((h for h in self._holds() if h.partition == partition), None)
         return held.state if held is not None else None
 
     def _waiting(self, operation: str, seconds: float, error: Exception) -> None:
@@ -130,13 +134,12 @@ class Worker:
             self.store, app, topic, on_claim=self.ingest.claimed, on_drop=self.ingest.dropped
         )
 
-        @app.agent(batches(app, topic), name="fold")
-        async def fold(stream: Any) -> None:
-            async for batch in stream:
-                await self.ingest.batch(batch)
-                self.watchdog.beat()
-
+        on_batches(app, topic, self._fold, name="fold")
         return app
+
+    async def _fold(self, batch: Batch) -> None:
+        await self.ingest.batch(batch)
+        self.watchdog.beat()
 
     def request_app(self) -> FreshetApp:
         """The Faust application that answers requests and bridges foreign topics, with a consumer of its own."""
@@ -145,24 +148,19 @@ class Worker:
             f"{settings.namespace}-requests", settings.kafka.split(","), **build.faust_conf(settings)
         )
 
-        @app.agent(batches(app, f"{settings.namespace}.recommendation-requests"), name="recommend")
-        async def recommend(stream: Any) -> None:
-            async for batch in stream:
-                await self.publisher.answer(batch)
-
-        for kind, topic in (
-            ("impression", settings.bridge_impressions_topic),
-            ("click", settings.bridge_clicks_topic),
-        ):
-            if topic:
-                self._bridge(app, kind, topic)
+        requests = f"{settings.namespace}.recommendation-requests"
+        on_batches(app, requests, self.publisher.answer, name="recommend")
+        if settings.bridge_impressions_topic:
+            self._bridge(app, "impression", settings.bridge_impressions_topic)
+        if settings.bridge_clicks_topic:
+            self._bridge(app, "click", settings.bridge_clicks_topic)
         return app
 
-    def _bridge(self, app: FreshetApp, kind: Any, topic: str) -> None:
-        @app.agent(batches(app, topic), name=f"bridge-{kind}")
-        async def bridge(stream: Any) -> None:
-            async for batch in stream:
-                await self.outputs.deliver(bridged(batch, kind, self.ingest.rules))
+    def _bridge(self, app: FreshetApp, kind: Literal["impression", "click"], topic: str) -> None:
+        async def bridge(batch: Batch) -> None:
+            await self.outputs.deliver(bridged(batch, kind, self.ingest.rules))
+
+        on_batches(app, topic, bridge, name=f"bridge-{kind}")
 
     def _lost(self, lost: LostRange) -> None:
         self.ingest.stats["lost_ranges"] += 1
@@ -185,19 +183,24 @@ class Worker:
             self.deltas.positions.update(self.replica.restore(snapshot))
             log.info("restored snapshot %s", snapshot.manifest.version)
         self.watchdog.start()
-        for task in (
+        coroutines: tuple[Coroutine[Any, Any, None], ...] = (
             self.catalog.run(), self.deltas.run(), self._mix(), self._signals(), self._quiet(), self._beat(),
             self._save_regularly(), self.slates.run(),
-        ):  # fmt: skip
-            self._background.append(asyncio.create_task(task))
-        await asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())
+        )  # fmt: skip
+        self.background += [asyncio.create_task(coroutine) for coroutine in coroutines]
+        heard = asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())
+        waited_for: list[asyncio.Future[Any]] = [heard, *self.background]
+        await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+        for task in self.background:
+            if task.done():
+                task.result()  # raises what ended it
         self._expose()
 
     async def stop(self) -> None:
         """Send what was learnt, save it, and disconnect."""
-        for task in self._background:
+        for task in self.background:
             task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.gather(*self.background, return_exceptions=True)
         await self._send_delta()
         await self.save()
         self.watchdog.stop()
@@ -212,20 +215,25 @@ class Worker:
         return await asyncio.to_thread(image.write, self.snapshots)
 
     def _expose(self) -> None:
-        sources = (self.ingest, self.slates, self.replica, self.publisher, self.replica.learner)
+        parts = (self.ingest, self.slates, self.replica, self.publisher, self.replica.learner)
+        sources: list[Callable[[], Mapping[str, int]]] = [partial(getattr, part, "stats") for part in parts]
         gauges = {
             "freshet_lag_records": ("Records not yet folded, all owned partitions", self._lag),
             "freshet_owned_partitions": (
                 "Partitions owned",
-                lambda: float(len(self.ingest.positions.held())),
+                lambda: float(len(self._holds())),
             ),
             "freshet_items": ("Items with an interned id", lambda: float(len(self.replica.interner))),
         }
-        self.registry.register(metrics.Stats([lambda part=part: part.stats for part in sources], gauges))
+        self.registry.register(metrics.Stats(sources, gauges))
         metrics.expose(self.registry, self.settings.metrics_port, self.settings.metrics_host)
 
+    def _holds(self) -> list[Held]:
+        """The partitions owned now; none for a worker that only answers requests."""
+        return self.ingest.positions.held() if self.ingest.positions is not None else []
+
     def _lag(self) -> float:
-        held = self.ingest.positions.held()
+        held = self._holds()
         return float(sum(max(0, h.state.log_end - (h.own.next or 0)) for h in held if h.state))
 
     # ------------------------------------------------------------------ in the background
@@ -254,7 +262,7 @@ class Worker:
         """Publish drift signals, and the dead letters of the catalogue."""
         while True:
             await asyncio.sleep(0.5)
-            messages = [Message("drift-signals", s.name, s.encoded()) for s in self.monitor.take()]
+            messages = [Message("drift-signals", s.name, encoded(s)) for s in self.monitor.take()]
             rejected, self.replica.rejected = self.replica.rejected, []
             messages += [
                 dead_letter(why, r.topic, r.partition, r.offset, r.key, r.value) for why, r in rejected
@@ -266,7 +274,7 @@ class Worker:
         idle_s = self.settings.idle_timeout_ms / 1_000
         while True:
             await asyncio.sleep(0.5)
-            for held in self.ingest.positions.held():
+            for held in self._holds():
                 part: Partition | None = held.state
                 if part is None or (held.own.next or 0) < part.log_end:
                     continue
@@ -286,14 +294,14 @@ class Worker:
 async def serve(settings: Settings, role: str) -> None:
     """Run a worker until it is told to stop."""
     worker = Worker(settings)
-    await worker.start()
     apps = []
     if role in ("all", "fold"):
         apps.append(worker.fold_app())
     if role in ("all", "requests"):
         apps.append(worker.request_app())
     try:
-        await run_apps(*apps)
+        await worker.start()
+        await run_apps(*apps, beside=worker.background)
     finally:
         await worker.stop()
 

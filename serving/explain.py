@@ -1,0 +1,40 @@
+"""Why an item stands where it stands: what each source said, and what each feature added."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.candidates import Candidates
+from online_models.learner import Learner
+from serving.types import SlateRequest
+
+MOST = 12
+"""Contributions told of each head, the largest first."""
+
+
+def reasons(
+    learner: Learner,
+    c: Candidates,
+    row: int,
+    features: NDArray[np.float16],
+    position: int,
+    request: SlateRequest,
+) -> dict[str, Any]:
+    """Of one slot: the features as served, and how they add up in either head."""
+    order = learner.model.explain(c, row)
+    click = learner.ranker.contributions(features.astype(np.float32), position, request.surface)
+    served = dict(zip(learner.features, features.astype(float).round(4).tolist(), strict=True))
+    said = {
+        name.removesuffix(".score"): round(value, 4)
+        for name, value in served.items()
+        if name.endswith(".score") and value > -4.0  # -4.6 stands for a source with nothing to say
+    }
+    return {
+        "sources": said,
+        "order": {name: round(value, 4) for name, value in list(order.items())[:MOST]},
+        "click": {name: round(value, 4) for name, value in click[:MOST]},
+        "features": served,
+    }

@@ -1,0 +1,225 @@
+"""One request, read aloud: retrieve, filter, rank, select; what fails on the way degrades the answer, not more.
+
+    request, user -> candidates (sources, filters) -> ranked (ordering head) -> slots (diversity, caps, the draw)
+                  -> features and probabilities as served -> slate
+
+Reads only: nothing here changes what was learnt. The caller logs each slate as an exposure.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.catalog import Catalog
+from online_models.events import MAX_SLOTS
+from online_models.history import UserRecord
+from online_models.identity import hash64
+from online_models.interning import Interner
+from online_models.learner import Learner
+from serving import filters
+from serving.explain import reasons
+from serving.fallback import LastGood, again
+from serving.filters import Asked, FilterChain
+from serving.ranking import Ranked, Ranking
+from serving.retrieval import Retrieval
+from serving.selection import Selected, Selection
+from serving.types import Choice, Slate, SlateItem, SlateRequest, SurfacePolicy
+
+log = logging.getLogger(__name__)
+
+
+class Recommender:
+    """Answers requests from what a process has learnt.
+
+    Args:
+        surfaces: how slates of each surface are made; an unknown surface is treated as the first.
+        candidates: ranked per request, at most.
+        namespace: part of every seed.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        catalog: Catalog,
+        interner: Interner,
+        surfaces: Mapping[str, SurfacePolicy],
+        *,
+        candidates: int = 200,
+        namespace: str = "freshet",
+    ) -> None:
+        self.learner, self.catalog, self.interner = learner, catalog, interner
+        self.surfaces = dict(surfaces)
+        self.retrieval = Retrieval(learner.model, learner.counters, catalog, n=candidates)
+        self.ranking = Ranking(learner)
+        self.selection = Selection(learner.model, learner.counters, catalog, namespace)
+        self.last_good = LastGood()
+        self.exploring = True
+        self.stats: Counter[str] = Counter()
+        self._filters = filters.standard(catalog, interner)
+
+    @property
+    def model_version(self) -> str:
+        """Which model answers."""
+        return f"live-{self.learner.schema}"
+
+    def surface(self, name: str) -> SurfacePolicy:
+        """How slates of a surface are made."""
+        return self.surfaces.get(name) or next(iter(self.surfaces.values()))
+
+    # ------------------------------------------------------------------ answering
+
+    def recommend(
+        self, request: SlateRequest, record: UserRecord | None, now: int, *, degraded: str = ""
+    ) -> Slate:
+        """A slate for a user.
+
+        Args:
+            record: what is known of the user; None for a user nobody knows, or whose record cannot be had.
+            now: wall clock, ms.
+            degraded: which part could not be had, where the caller knows of one.
+        """
+        self.stats["requests"] += 1
+        if degraded and (stale := self._stale(request, degraded)) is not None:
+            return stale
+        try:
+            slate = self._fresh(request, record or UserRecord(), now, degraded)
+        except Exception as error:  # a request is answered whatever fails within
+            self.stats["pipeline_failed"] += 1
+            log.exception("a slate could not be made; the last good one is served")
+            slate = self._stale(request, f"pipeline: {type(error).__name__}") or self._empty(request, error)
+        self.stats["degraded"] += bool(slate.degraded)
+        if not slate.degraded:
+            self.last_good.keep(slate)
+        return slate
+
+    def _fresh(self, request: SlateRequest, record: UserRecord, now: int, degraded: str) -> Slate:
+        surface = self.surface(request.surface)
+        asked = Asked(request, record, surface)
+        keep = FilterChain(self._filters, asked)
+        query = record.query(hash64(request.user_id), now)
+        candidates = self.retrieval.candidates(query, keep)
+        failed = ", ".join(candidates.failed)
+        ranked = self.ranking.order(candidates)
+        rows = np.arange(len(candidates.ids))
+
+        def scores_for(policy: str, seed: int) -> NDArray[np.float64]:
+            features = self.ranking.features(ranked, rows, record, request.surface, now)
+            return self.ranking.scores_for(policy, ranked, features, seed)
+
+        selected = self.selection.select(request, ranked, surface, scores_for, exploring=self.exploring)
+        slate = self._slate(request, record, ranked, selected, now)
+        slate = self._filled_up(slate, request, keep, now)
+        told = degraded or (f"sources: {failed}" if failed else "")
+        flags = (*slate.flags, "degraded") if told else slate.flags
+        return replace(slate, removed=dict(keep.removed), degraded=told, flags=flags)
+
+    def _slate(
+        self, request: SlateRequest, record: UserRecord, ranked: Ranked, selected: Selected, now: int
+    ) -> Slate:
+        """What was selected, with its features as served and the probabilities they give."""
+        rows = np.array(selected.slate.chosen, dtype=np.intp)
+        features = self.ranking.features(ranked, rows, record, request.surface, now)
+        positions = np.arange(len(rows))
+        probability = self.ranking.probabilities(features, positions, request.surface)
+        c = ranked.candidates
+        items = tuple(
+            SlateItem(
+                item_id=self.interner.name(int(c.ids[row])),
+                number=int(c.ids[row]),
+                position=k,
+                score=float(ranked.scores[row]),
+                source=self.learner.model.sources[c.source[row]],
+                propensity=selected.slate.propensities[k],
+                probability=float(probability[k]),
+                title=self.catalog.title(int(c.ids[row])),
+                reasons=reasons(self.learner, c, int(row), features[k], k, request)
+                if request.explain
+                else None,
+            )
+            for k, row in enumerate(rows.tolist())
+        )
+        return Slate(
+            request_id=request.request_id,
+            user_id=request.user_id,
+            surface=request.surface,
+            items=items,
+            policy=selected.slate.policy,
+            model_version=self.model_version,
+            feature_schema=self.learner.schema,
+            features=features,
+            candidates=c,
+            choice=self._choice(ranked, selected) if selected.randomised else None,
+            flags=_flags(selected),
+            swapped=selected.swapped,
+        )
+
+    def _choice(self, ranked: Ranked, selected: Selected) -> Choice:
+        names = tuple(self.interner.name(i) for i in ranked.candidates.ids.tolist())
+        free = set(range(len(names)))
+        barred = []
+        for place, able in zip(selected.slate.chosen, selected.slate.eligible, strict=True):
+            barred.append(tuple(sorted(free.difference(able))))
+            free.discard(place)
+        return Choice(items=names, scores=ranked.scores.astype(np.float32), barred=tuple(barred))
+
+    def _filled_up(self, slate: Slate, request: SlateRequest, keep: FilterChain, now: int) -> Slate:
+        """A slate that came out short is filled from what is trending, new, or there at all."""
+        short = min(request.n, MAX_SLOTS) - len(slate.items)
+        if short <= 0:
+            return slate
+        taken = np.array([item.number for item in slate.items], dtype=np.int32)
+        more = self.retrieval.reserves(short, taken, request.surface, now, keep)
+        if not more:
+            return slate
+        begin = len(slate.items)
+        extra = tuple(
+            SlateItem(self.interner.name(n), n, begin + k, 0.0, source, title=self.catalog.title(n))
+            for k, (n, source) in enumerate(more)
+        )
+        # no candidates, no features as served: such a slate counts, and teaches the click head nothing
+        flags = (*slate.flags, "filled_up")
+        return replace(slate, items=slate.items + extra, features=None, choice=None, flags=flags)
+
+    # ------------------------------------------------------------------ when a part is down
+
+    def _stale(self, request: SlateRequest, degraded: str) -> Slate | None:
+        """The user's last good slate, without what may no longer be shown; None when there is none."""
+        held = self.last_good.of_user(request.user_id, request.surface)
+        if held is None:
+            return None
+        numbers = np.array([item.number for item in held.items], dtype=np.int32)
+        allowed = self.catalog.showable(numbers)
+        excluded = set(request.exclude)
+        items = tuple(
+            item
+            for item, ok in zip(held.items, allowed.tolist(), strict=True)
+            if ok and item.item_id not in excluded
+        )
+        self.stats["served_stale"] += 1
+        return replace(
+            held, request_id=request.request_id, items=again(items, request.n), features=None,
+            flags=("degraded", "cached"), degraded=degraded, policy="last_good",
+        )  # fmt: skip
+
+    def _empty(self, request: SlateRequest, error: Exception) -> Slate:
+        return Slate(
+            request_id=request.request_id, user_id=request.user_id, surface=request.surface, items=(),
+            policy="none", model_version=self.model_version, flags=("degraded",),
+            degraded=f"pipeline: {type(error).__name__}",
+        )  # fmt: skip
+
+
+def _flags(selected: Selected) -> tuple[str, ...]:
+    told = {
+        "randomised": selected.randomised,
+        "swapped": selected.swapped is not None,
+        "new_item_slot": selected.new_item_slot is not None,
+        "pinned": bool(selected.slate.pinned),
+    }
+    return tuple(name for name, holds in told.items() if holds)

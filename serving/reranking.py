@@ -1,0 +1,87 @@
+"""From scores to a slate: diversity, caps and pins say what may come next, and one draw decides, slot by slot.
+
+Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): given the slots before, a candidate's score is lowered
+by its likeness to the nearest of them,
+
+    score(i | prefix) = s_i - d / (1 - d) * spread * max_j cos(v_i, v_j)
+
+where ``spread`` is how far the best score lies above that of the last candidate likely to be shown, so that the weight
+means the same whatever the scale of the scores. The same rule holds for greedy and randomised requests, and the draw
+comes last: propensities are exact.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.candidates import Candidates
+from online_models.catalog import Catalog
+
+Floats = NDArray[np.float64]
+Vectors = NDArray[np.float32]
+
+
+class Diversity:
+    """Scores given the slots before; called with the prefix grown by one at a time.
+
+    Args:
+        scores: of the candidates, float64[n] or [heads, n]; what is only a width (LinUCB's second row) is left alone.
+        vectors: normalised, float32[n, d].
+        weight: of likeness against score, in [0, 1).
+        slots: of the slate: the spread is measured over three times as many candidates.
+        rows: of ``scores`` that are scores; all when not given.
+    """
+
+    def __init__(
+        self, scores: Floats, vectors: Vectors, weight: float, slots: int, *, rows: int | None = None
+    ) -> None:
+        self._scores, self._vectors, self._rows = scores, vectors, rows
+        best = scores[0] if scores.ndim == 2 else scores
+        last = min(3 * slots, len(best))
+        spread = float(best.max() - np.partition(best, len(best) - last)[len(best) - last]) if last else 0.0
+        self._penalty = weight / (1.0 - weight) * spread
+        self._nearest = np.zeros(scores.shape[-1], dtype=np.float64)
+        self._seen = 0
+
+    def __call__(self, chosen: Sequence[int]) -> Floats:
+        """The scores to go by, float64 as given."""
+        for place in chosen[self._seen :]:
+            np.maximum(self._nearest, self._vectors @ self._vectors[place], out=self._nearest)
+        self._seen = len(chosen)
+        if not self._seen or not self._penalty:
+            return self._scores
+        out: Floats = self._scores - self._penalty * self._nearest
+        if self._rows is not None:
+            out[self._rows :] = self._scores[self._rows :]
+        return out
+
+
+class TagCap:
+    """Which candidates may come next when no tag may stand in more than ``most`` slots.
+
+    Where the cap would end the slate early it is lifted: a full slate is worth more than the rule.
+    """
+
+    def __init__(self, catalog: Catalog, c: Candidates, most: int) -> None:
+        self._tags = [catalog.tag_numbers(i) for i in c.ids.tolist()]
+        self._most = most
+        self._counts: Counter[int] = Counter()
+        self._free = np.ones(len(c.ids), dtype=np.bool_)
+        self._seen = 0
+
+    def __call__(self, chosen: Sequence[int]) -> NDArray[np.intp]:
+        """Places of candidates that are eligible given those chosen."""
+        for place in chosen[self._seen :]:
+            self._counts.update(self._tags[place])
+            self._free[place] = False
+        self._seen = len(chosen)
+        full = {tag for tag, n in self._counts.items() if n >= self._most}
+        left = np.flatnonzero(self._free)
+        if not full:
+            return left
+        able = [k for k in left.tolist() if full.isdisjoint(self._tags[k])]
+        return np.array(able, dtype=np.intp) if able else left

@@ -1,0 +1,145 @@
+"""The last stage: which of the ranked candidates are shown, in which slot, with which propensity.
+
+Greedy for most requests, a draw for the randomised share; both by the same rules of diversity and caps. One request in
+a hundred has one adjacent pair swapped instead, to tell examination from relevance. What is decided here is final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models import bandit
+from online_models.bandit import Greedy, Policy
+from online_models.catalog import Catalog
+from online_models.counters import IMPRESSION, ItemCounters
+from online_models.model import Model
+from serving.ranking import Ranked, policy_of
+from serving.reranking import Diversity, TagCap
+from serving.types import SlateRequest, SurfacePolicy
+
+Places = NDArray[np.intp]
+Scores = NDArray[np.float64]
+ScoresFor = Callable[[str, int], Scores]
+
+NEW_BELOW = 30
+"""An item with fewer impressions than this is new: nobody can know yet whether it is any good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The slate as places among the candidates; ``swapped`` is the upper slot of a swapped pair."""
+
+    slate: bandit.Slate
+    randomised: bool
+    swapped: int | None = None
+    new_item_slot: int | None = None
+
+
+class Selection:
+    """Fills the slots of a slate.
+
+    Args:
+        namespace: part of the seed: a retried request gets the same slate, another tenant's does not.
+    """
+
+    def __init__(self, model: Model, counters: ItemCounters, catalog: Catalog, namespace: str) -> None:
+        self._model, self._counters, self._catalog = model, counters, catalog
+        self._namespace = namespace
+
+    def select(
+        self, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy, scores_for: ScoresFor,
+        *, exploring: bool = True,
+    ) -> Selected:  # fmt: skip
+        """Fill the slots.
+
+        Args:
+            scores_for: (policy, seed) -> what it draws by.
+            exploring: False is the kill switch: nothing is randomised, swapped or given to new items.
+        """
+        rid, name = request.request_id, request.surface
+        if exploring and bandit.is_randomised(rid, name, surface.randomised_share):
+            return self._drawn(request, ranked, surface, scores_for)
+        slot = self._new_item_slot(request, surface) if exploring else None
+        slate = self._greedy(request, ranked, surface, slot)
+        pair = bandit.swapped_pair(rid, name, len(slate.chosen), surface.swap_share) if exploring else None
+        if pair is None:
+            return Selected(slate, False, None, slot)
+        return Selected(_swapped(slate, pair), False, pair, slot)
+
+    def _drawn(
+        self, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy, scores_for: ScoresFor
+    ) -> Selected:
+        policy = policy_of(surface)
+        seed = bandit.seed_of(self._namespace, request.request_id, policy.name)
+        scores = scores_for(policy.name, seed)
+        slate = self._fill(policy, scores, request, ranked, surface, seed)
+        return Selected(slate, True)
+
+    def _greedy(
+        self, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy, slot: int | None
+    ) -> bandit.Slate:
+        """The best, from the few that can be among them."""
+        near = np.flatnonzero(ranked.place < 4 * request.n)
+        new = self._new(ranked) if slot is not None else np.zeros(0, dtype=np.intp)
+        rows = np.union1d(near, new).astype(np.intp)
+        short = Ranked(ranked.candidates.take(rows), ranked.scores[rows], ranked.place[rows])
+        wanted = np.searchsorted(rows, new)
+        slate = self._fill(Greedy(), short.scores, request, short, surface, 0, slot, wanted)
+        chosen = tuple(int(rows[k]) for k in slate.chosen)
+        return replace(slate, chosen=chosen, eligible=())
+
+    def _fill(
+        self, policy: Policy, scores: Scores, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy,
+        seed: int, slot: int | None = None, new: Places | None = None,
+    ) -> bandit.Slate:  # fmt: skip
+        c = ranked.candidates
+        given = None
+        if surface.diversity:
+            rows = 1 if policy.name == "linucb" else None
+            vectors = self._model.vectors(c.ids)
+            given = Diversity(scores, vectors, surface.diversity, request.n, rows=rows)
+        able: Callable[[Sequence[int]], Places] | None = None
+        if surface.per_tag_cap:
+            able = TagCap(self._catalog, c, surface.per_tag_cap)
+        if slot is not None and new is not None and len(new):
+            able = _one_slot_for(new, slot, able, len(c.ids))
+        rng = bandit.generator(seed)
+        return bandit.draw_slate(policy, scores, request.n, rng, eligible=able, given=given)
+
+    def _new_item_slot(self, request: SlateRequest, surface: SurfacePolicy) -> int | None:
+        """The slot that goes to a new item, for a share of requests: any but the first three."""
+        if bandit.stable_hash("new", request.surface, request.request_id) >= surface.new_item_share * 2.0**63:
+            return None
+        span = max(1, request.n - 3)
+        at = 3 + bandit.stable_hash("new slot", request.request_id) % span
+        return min(at, request.n - 1)
+
+    def _new(self, ranked: Ranked) -> Places:
+        """Places of the candidates that hardly anybody has seen."""
+        seen = self._counters.exact(ranked.candidates.ids, IMPRESSION)
+        return np.flatnonzero(seen < NEW_BELOW)
+
+
+def _one_slot_for(
+    new: Places, slot: int, able: Callable[[Sequence[int]], Places] | None, n: int
+) -> Callable[[Sequence[int]], Places]:
+    """Eligibility by which one slot belongs to the new, as far as any is left."""
+
+    def eligible(chosen: Sequence[int]) -> Places:
+        left = able(chosen) if able is not None else np.setdiff1d(np.arange(n), chosen)
+        if len(chosen) != slot:
+            return left
+        of_new = np.intersect1d(left, new)
+        return of_new if len(of_new) else left
+
+    return eligible
+
+
+def _swapped(slate: bandit.Slate, upper: int) -> bandit.Slate:
+    chosen = list(slate.chosen)
+    chosen[upper], chosen[upper + 1] = chosen[upper + 1], chosen[upper]
+    return replace(slate, chosen=tuple(chosen))

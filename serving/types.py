@@ -1,0 +1,113 @@
+"""What goes into a request and what comes out of it: plain values, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.candidates import Candidates
+from online_models.events import Request
+
+Seen = Literal["acted", "fatigue", "none"]
+PolicyName = Literal["plackett_luce", "squarecb", "epsilon_greedy", "thompson", "linucb"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurfacePolicy:
+    """How slates of one surface (home page, item page, ...) are made; the settings say what each means."""
+
+    seen: Seen = "acted"
+    fatigue_k: int = 5
+    policy: PolicyName = "plackett_luce"
+    randomised_share: float = 0.05
+    swap_share: float = 0.01
+    uniform_floor: float = 0.10
+    temperature: float = 1.0
+    diversity: float = 0.15
+    per_tag_cap: int = 0
+    new_item_share: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlateRequest:
+    """Somebody wants ``n`` items for a user; ``tags`` and ``providers`` restrict them when not empty."""
+
+    request_id: str
+    user_id: str
+    surface: str = "default"
+    n: int = 20
+    exclude: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ()
+    context: Mapping[str, Any] = field(default_factory=dict)
+    explain: bool = False
+
+    @classmethod
+    def of(cls, request: Request, n: int) -> SlateRequest:
+        """A request from the topic, with the deployment's slate length where it names none."""
+        return cls(
+            request_id=request.request_id,
+            user_id=request.user_id,
+            surface=request.surface,
+            n=request.n or n,
+            exclude=tuple(request.exclude),
+            tags=tuple(request.filter.tags),
+            providers=tuple(request.filter.providers),
+            context=request.context,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SlateItem:
+    """One slot: ``propensity`` is conditional on the slots before it, ``probability`` that of a click here."""
+
+    item_id: str
+    number: int
+    position: int
+    score: float
+    source: str
+    propensity: float = 1.0
+    probability: float = 0.0
+    title: str = ""
+    reasons: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What a randomised slate was drawn from: enough to draw again and to evaluate another policy.
+
+    ``barred[k]`` are the candidates (by place) that could not stand in slot ``k`` though not chosen before it.
+    """
+
+    items: tuple[str, ...]
+    scores: NDArray[np.float32]
+    barred: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slate:
+    """An answer, with everything that makes it an exposure.
+
+    ``features`` is float16[slots, F] as served; ``removed`` counts what each filter left out; ``degraded`` says which
+    part could not be had, empty when all could.
+    """
+
+    request_id: str
+    user_id: str
+    surface: str
+    items: tuple[SlateItem, ...]
+    policy: str
+    model_version: str
+    feature_schema: str = ""
+    features: NDArray[np.float16] | None = None
+    candidates: Candidates | None = None
+    choice: Choice | None = None
+    flags: tuple[str, ...] = ()
+    swapped: int | None = None
+    removed: Mapping[str, int] = field(default_factory=dict)
+    degraded: str = ""
+    variant: str = ""

@@ -1,0 +1,106 @@
+"""A slate as it stands on the wire: the exposure that is learnt from, and the answer that is shown."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from online_models.events import SCHEMA_MAJOR
+from serving.types import Choice, Slate, SlateItem
+
+
+def exposure(slate: Slate, now: int) -> dict[str, Any]:
+    """The slate as an event of type ``exposure`` (:class:`online_models.events.Exposure`)."""
+    context: dict[str, Any] = {}
+    if slate.swapped is not None:
+        context["swapped"] = slate.swapped
+    if slate.variant:
+        context["variant"] = slate.variant
+    if slate.choice is not None:
+        context["choice"] = _choice(slate.choice)
+    return {
+        "v": SCHEMA_MAJOR,
+        "type": "exposure",
+        "event_id": f"x-{slate.request_id}"[:256],
+        "user_id": slate.user_id,
+        "ts": now,
+        "request_id": slate.request_id,
+        "surface": slate.surface,
+        "items": [_slot(item) for item in slate.items],
+        "features": _packed(slate),
+        "feature_schema": slate.feature_schema if slate.features is not None else "",
+        "policy": slate.policy,
+        "model_version": slate.model_version,
+        "flags": list(slate.flags),
+        "context": context,
+    }
+
+
+def recommendation(slate: Slate, now: int, *, freshness_ms: int | None, caused_by: str) -> dict[str, Any]:
+    """The slate as a record of ``recommendations``; repeats of one cause have the same ``id``."""
+    told: dict[str, Any] = {
+        "v": SCHEMA_MAJOR,
+        "id": slate.request_id,
+        "request_id": slate.request_id,
+        "user_id": slate.user_id,
+        "surface": slate.surface,
+        "items": [_slot(item) for item in slate.items],
+        "model_version": slate.model_version,
+        "policy": slate.policy,
+        "ts": now,
+        "caused_by": caused_by,
+    }
+    if freshness_ms is not None:
+        told["freshness_ms"] = freshness_ms
+    if slate.degraded:
+        told["degraded"] = slate.degraded
+    return told
+
+
+def answer(slate: Slate, now: int) -> dict[str, Any]:
+    """The slate as HTTP answers it: with titles, and reasons where they were asked for."""
+    items = []
+    for item in slate.items:
+        shown = {**_slot(item), "title": item.title}
+        if item.reasons is not None:
+            shown["reasons"] = item.reasons
+        items.append(shown)
+    return {
+        "request_id": slate.request_id,
+        "user_id": slate.user_id,
+        "surface": slate.surface,
+        "items": items,
+        "model_version": slate.model_version,
+        "policy": slate.policy,
+        "flags": list(slate.flags),
+        "removed": dict(slate.removed),
+        "degraded": slate.degraded or None,
+        "ts": now,
+    }
+
+
+def _slot(item: SlateItem) -> dict[str, Any]:
+    return {
+        "item_id": item.item_id,
+        "position": item.position,
+        "score": round(item.score, 6),
+        "source": item.source,
+        "propensity": item.propensity,
+        "probability": round(item.probability, 6),
+    }
+
+
+def _packed(slate: Slate) -> str:
+    """Features as base64 of little-endian float16, a row a slot."""
+    if slate.features is None:
+        return ""
+    return base64.b64encode(slate.features.astype("<f2").tobytes()).decode()
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    """What the slate was drawn from: items, the scores drawn by, and per slot the places barred by a cap."""
+    return {
+        "items": list(choice.items),
+        "scores": [round(float(score), 5) for score in choice.scores],
+        "barred": [list(places) for places in choice.barred],
+    }

@@ -1,0 +1,141 @@
+"""From settings to parts: what a worker and an API replica are made of."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from aiokafka.helpers import create_ssl_context
+
+from online_models.catalog import Catalog
+from online_models.click_features import ClickSchema
+from online_models.counters import ItemCounters
+from online_models.drift import DriftMonitor
+from online_models.interning import Interner
+from online_models.learner import Learner
+from online_models.model import Model
+from online_models.ranker import ClickRanker
+from online_models.state import FoldPolicy
+from online_models.store import Store
+from online_models.watch import QualityWatch
+from serving.recommender import Recommender
+from serving.types import SurfacePolicy
+from streams.monitor import Monitor
+from streams.replica import Replica
+from streams.settings import Settings
+from streams.transport_batch import Options
+from streams.validation import Rules
+
+
+def rules(settings: Settings) -> Rules:
+    """What the boundary checks beyond the schema."""
+    return Rules(actions=frozenset(settings.actions), max_skew_ms=settings.max_skew_ms)
+
+
+def default_surface(settings: Settings) -> str:
+    """The surface that fresh slates are made for."""
+    return next(iter(settings.surfaces))
+
+
+def fold_policy(settings: Settings) -> FoldPolicy:
+    """What the fold is told."""
+    fatigued = [name for name, surface in settings.surfaces.items() if surface.seen == "fatigue"]
+    return FoldPolicy(
+        actions=settings.actions,
+        window_ms=settings.attribution_window_ms,
+        lateness_ms=settings.allowed_lateness_ms,
+        pending_ttl_ms=settings.pending_ttl_ms,
+        pending_max=settings.pending_max,
+        ring_size=settings.dedupe_ring,
+        ring_ttl_ms=settings.dedupe_ms,
+        seen_max=settings.seen_max,
+        events_per_day=settings.events_per_user_day,
+        half_life_ms=settings.half_life_ms,
+        fatigue_surfaces=frozenset(fatigued),
+        users_in_memory=settings.user_cache,
+    )
+
+
+def surfaces(settings: Settings) -> dict[str, SurfacePolicy]:
+    """How slates are made, by surface."""
+    return {name: SurfacePolicy(**surface.model_dump()) for name, surface in settings.surfaces.items()}
+
+
+def learnt(
+    settings: Settings, name: str, store: Store, *, watching: bool = True
+) -> tuple[Replica, Recommender, Monitor]:
+    """Models, counters and catalogue of one process, what answers from them, and what watches them.
+
+    Args:
+        watching: whether this process learns from labels of its own, and so measures them.
+    """
+    model = Model(seed=settings.seed)
+    ranker = ClickRanker(
+        ClickSchema.of(model.schema).names,
+        surfaces=tuple(settings.surfaces),
+        negative_rate=settings.negative_rate,
+    )
+    catalog, interner = Catalog(), Interner()
+    learner = Learner(model, ranker, ItemCounters(settings.half_life_ms))
+    monitor = Monitor(QualityWatch(ranker, DriftMonitor(ranker.features), calibration=learner.calibration))
+    learner.watch = monitor if watching else None
+    recommender = Recommender(
+        learner, catalog, interner, surfaces(settings),
+        candidates=settings.candidates, namespace=settings.namespace,
+    )  # fmt: skip
+    recommender.exploring = settings.exploration
+    return Replica(name, learner, catalog, interner, store, rules(settings)), recommender, monitor
+
+
+# ---------------------------------------------------------------------- Kafka
+
+
+def tls(settings: Settings) -> ssl.SSLContext | None:
+    """How Kafka's certificate is checked; None without TLS."""
+    if "SSL" not in settings.kafka_security_protocol:
+        return None
+    context: ssl.SSLContext = create_ssl_context(cafile=settings.kafka_ssl_ca or None)
+    return context
+
+
+def kafka_client(settings: Settings) -> dict[str, Any]:
+    """aiokafka's arguments: where, TLS, password."""
+    args: dict[str, Any] = {
+        "bootstrap_servers": [server.strip() for server in settings.kafka.split(",")],
+        "security_protocol": settings.kafka_security_protocol,
+    }
+    if (context := tls(settings)) is not None:
+        args["ssl_context"] = context
+    if settings.kafka_security_protocol.startswith("SASL"):
+        args |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_sasl_username,
+            "sasl_plain_password": settings.kafka_sasl_password.get_secret_value(),
+        }
+    return args
+
+
+def credentials(settings: Settings) -> Any:
+    """The same for Faust; None for an open broker."""
+    from faust.auth import SASLCredentials, SSLCredentials
+
+    context = tls(settings)
+    if settings.kafka_security_protocol.startswith("SASL"):
+        return SASLCredentials(
+            username=settings.kafka_sasl_username,
+            password=settings.kafka_sasl_password.get_secret_value(),
+            mechanism=settings.kafka_sasl_mechanism,
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context is not None else None
+
+
+def faust_conf(settings: Settings) -> dict[str, Any]:
+    """Arguments of :func:`streams.faust_app.make_app`."""
+    return {
+        "options": Options(fetch_max_wait_ms=settings.fetch_max_wait_ms),
+        "session_timeout_s": settings.session_timeout_ms / 1_000,
+        "heartbeat_s": min(2.0, settings.session_timeout_ms / 2_000),
+        "instance_id": settings.instance_id or None,
+        "credentials": credentials(settings),
+    }

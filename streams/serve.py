@@ -1,0 +1,196 @@
+"""``freshet serve``: an API replica. It hears the catalogue and what workers learn, reads users from Redis, answers.
+
+Any number run side by side; none keeps anything of its own. Until models, names and catalogue are loaded ``/readyz``
+says what is missing and requests are refused: a half-loaded model never answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvicorn
+from aiokafka.errors import KafkaError
+from prometheus_client import CollectorRegistry, generate_latest
+
+from online_models.errors import StoreRefused
+from online_models.history import UserRecord
+from online_models.snapshot import SnapshotStore
+from online_models.store import Store
+from serving.api import create_app
+from serving.api_metrics import ApiMetrics
+from serving.problems import ProblemError
+from serving.types import Slate
+from serving.wire import exposure
+from streams import build, metrics, validation
+from streams.broadcast import BroadcastReader
+from streams.outputs import Message, Outputs
+from streams.settings import Settings
+from streams.users import read_user
+from streams.validation import Rejected
+
+log = logging.getLogger(__name__)
+
+STORE_PATIENCE_S = 0.25
+"""How long a request waits for Redis before it is answered without the user's state."""
+LOG_PATIENCE_S = 0.05
+ACK_PATIENCE_S = 10.0
+
+
+def now_ms() -> int:
+    """The wall clock, ms."""
+    return time.time_ns() // 1_000_000
+
+
+class Replica:
+    """What the API stands on (:class:`serving.api.Backend`)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        client = build.kafka_client(settings)
+        url = settings.redis_url.get_secret_value()
+        self.store = Store(url, settings.namespace, timeout_s=STORE_PATIENCE_S, patience_s=STORE_PATIENCE_S)
+        self.slow_store = Store(url, settings.namespace, patience_s=None, on_wait=self._waiting)
+        self.outputs = Outputs(settings.namespace, client)
+        name = f"api-{uuid.uuid4().hex[:12]}"
+        self.replica, self.recommender, _ = build.learnt(settings, name, self.slow_store, watching=False)
+        self.default_surface = build.default_surface(settings)
+        self.default_n = settings.recommend_n
+        self.snapshots = SnapshotStore(Path(settings.snapshot_dir), keep=settings.snapshot_keep)
+        self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
+        self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)
+        self.registry = CollectorRegistry()
+        self.api_metrics = ApiMetrics(self.registry)
+        self.stats: Counter[str] = Counter()
+        self._lacking = {"models": "not loaded yet", "catalogue": "not heard yet"}
+        self._rules = build.rules(settings)
+        parts = (self.replica, self.recommender, self)
+        self.registry.register(metrics.Stats([lambda part=part: part.stats for part in parts]))  # type: ignore[misc]
+
+    # ------------------------------------------------------------------ Backend
+
+    def now(self) -> int:
+        """The wall clock, ms."""
+        return now_ms()
+
+    def lacking(self) -> dict[str, str]:
+        """What is not ready yet, and why."""
+        return self._lacking
+
+    async def user(self, user_id: str) -> UserRecord:
+        """What is known of a user, in one round trip."""
+        return await read_user(self.store, user_id, self.settings.partitions)
+
+    async def log(self, slate: Slate) -> None:
+        """Hand a slate to the log; a log that is away costs the exposure, counted, not the answer."""
+        value = orjson.dumps(exposure(slate, now_ms()))
+        try:
+            async with asyncio.timeout(LOG_PATIENCE_S):
+                await self.outputs.send(Message("events", slate.user_id, value))
+        except (KafkaError, TimeoutError):
+            self.stats["exposures_not_logged"] += 1
+
+    async def accept(self, events: Sequence[dict[str, Any]]) -> list[str]:
+        """Put events into the log, all or none."""
+        now = now_ms()
+        ids, messages, errors = [], [], []
+        for k, event in enumerate(events):
+            value = orjson.dumps({"event_id": uuid.uuid4().hex, "ts": now} | event)
+            checked = validation.event(value, now, self._rules)
+            if isinstance(checked, Rejected):
+                at = f"{k}.{checked.field}" if len(events) > 1 else checked.field
+                errors.append((at or "body", checked.detail))
+            else:
+                ids.append(checked.event_id)
+                messages.append(Message("events", checked.user_id, value))
+        if errors:
+            raise ProblemError(
+                422, "Events refused", "; ".join(f"{f}: {d}" for f, d in errors[:3]), errors=errors
+            )
+        try:
+            async with asyncio.timeout(ACK_PATIENCE_S):
+                await self.outputs.deliver(messages)
+        except (KafkaError, TimeoutError) as error:
+            raise ProblemError(
+                503, "Log not reachable", "the events may not be in the log; send them again"
+            ) from error
+        self.stats["events_accepted"] += len(ids)
+        return ids
+
+    def metrics(self) -> bytes:
+        """Everything measured, for Prometheus."""
+        return generate_latest(self.registry)
+
+    # ------------------------------------------------------------------ life
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Load and listen while the application runs; it answers health checks meanwhile."""
+        tasks = [asyncio.create_task(self._load())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.outputs.stop()
+            await self.store.close()
+            await self.slow_store.close()
+
+    async def _load(self) -> None:
+        """Names, snapshot, catalogue, deltas, in this order; then answer."""
+        try:
+            await self._load_all()
+        except StoreRefused as error:
+            self._lacking = {"redis": str(error)}
+            log.error("%s", error)
+        except Exception as error:
+            self._lacking = {"models": f"loading failed: {type(error).__name__}: {error}"}
+            log.exception("the replica could not be loaded")
+
+    async def _load_all(self) -> None:
+        await self.outputs.start_patiently()
+        await self.slow_store.check(self.settings.partitions)
+        await self.replica.learn_names()
+        snapshot = await asyncio.to_thread(self.snapshots.latest)
+        if snapshot is not None:
+            self.deltas.positions.update(self.replica.restore(snapshot))
+            log.info("restored snapshot %s", snapshot.manifest.version)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.catalog.run())
+            tasks.create_task(self.deltas.run())
+            await asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())
+            self._lacking = {}
+            log.info("ready: %d items", len(self.replica.interner))
+
+    def _waiting(self, operation: str, seconds: float, error: Exception) -> None:
+        if seconds > 1.0:
+            self._lacking = {**self._lacking, "redis": f"does not answer ({type(error).__name__})"}
+            log.warning("Redis does not answer (%s, %.0f s): %s", operation, seconds, type(error).__name__)
+
+
+def main(settings: Settings) -> int:
+    """``freshet serve``; returns the exit code."""
+    replica = Replica(settings)
+    app = create_app(replica, replica.api_metrics, replica.running())
+    config = uvicorn.Config(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=10,
+        server_header=False,
+    )
+    uvicorn.Server(config).run()
+    return 0
