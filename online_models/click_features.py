@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from online_models.base import Ids
 from online_models.counters import CLICK, IMPRESSION, ItemCounters
 from online_models.decay import scale
-from online_models.features import BOUND, FeatureSchema, Rows
+from online_models.features import BOUND, OF_ITEM, FeatureSchema, Rows
 from online_models.history import UserRecord
 
 EXTRA = (
@@ -25,6 +25,8 @@ EXTRA = (
     "user.actions",
 )
 PRIOR_OF_USER = 20.0
+SILENCE = 4.6
+"""What a source's score is below its best when it has nothing to say; here that reads 0, so that it moves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class ClickSchema:
         'user.actions'
         """
         names = (*ordering.names, *EXTRA)
-        return cls(names, "c1-" + blake2b("|".join(names).encode(), digest_size=6).hexdigest())
+        return cls(names, "c2-" + blake2b("|".join(names).encode(), digest_size=6).hexdigest())
 
 
 def compute(
@@ -66,6 +68,9 @@ def compute(
     out = np.empty((len(ids), rows.shape[1] + len(EXTRA)), dtype=np.float32)
     width = rows.shape[1]
     out[:, :width] = rows
+    of_sources = out[:, : width - len(OF_ITEM)]
+    of_sources += SILENCE
+    of_sources *= 0.5
     out[:, width] = scores
     out[:, width + 1] = np.log1p(places)
     rate = counters.surface_rate(surface)

@@ -30,7 +30,7 @@ def reasons(
     said = {
         name.removesuffix(".score"): round(value, 4)
         for name, value in served.items()
-        if name.endswith(".score") and value > -4.0  # -4.6 stands for a source with nothing to say
+        if name.endswith(".score") and value > 0.1  # 0 stands for a source with nothing to say
     }
     return {
         "sources": said,

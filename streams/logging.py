@@ -24,6 +24,11 @@ _HELD = {
     "faust": "WARNING",
     "mode": "WARNING",
     "asyncio": "WARNING",
+    "uvicorn": "WARNING",
+    # Faust's services log their life under the module of their class
+    "streams.faust_app": "WARNING",
+    "streams.transport_consumer": "WARNING",
+    "streams.transport_fetch": "WARNING",
 }
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m", "DEBUG": "\x1b[2m"}
 

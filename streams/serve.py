@@ -107,7 +107,7 @@ class Replica:
             checked = validation.event(value, now, self._rules)
             if isinstance(checked, Rejected):
                 at = f"{k}.{checked.field}" if len(events) > 1 else checked.field
-                errors.append((at or "body", checked.detail))
+                errors.append((at or "body", checked.detail.removeprefix(f"{checked.field}: ")))
             else:
                 ids.append(checked.event_id)
                 messages.append(Message("events", checked.user_id, value))
@@ -181,6 +181,7 @@ def main(settings: Settings) -> int:
     """``freshet serve``; returns the exit code."""
     replica = Replica(settings)
     app = create_app(replica, replica.api_metrics, replica.running())
+    log.info("listening on http://%s:%d", settings.http_host, settings.http_port)
     config = uvicorn.Config(
         app,
         host=settings.http_host,

@@ -93,6 +93,7 @@ class Worker:
 
     def adopted(self, partition: int, fold: PartitionFold, owed: Sequence[tuple[str, int]]) -> None:
         """A partition was taken over: serve whom its last owner still owed."""
+        log.info("partition %d is ours; %d users are owed a slate", partition, len(owed))
         for user_id, acted in owed:
             self.slates.owe(Owed(partition, user_id, f"{partition}-{acted}-{user_id}", acted, acted))
 
@@ -195,6 +196,7 @@ class Worker:
             if task.done():
                 task.result()  # raises what ended it
         self._expose()
+        log.info("%s is up: %d items, %s", self.name, len(self.replica.interner), self.settings.namespace)
 
     async def stop(self) -> None:
         """Send what was learnt, save it, and disconnect."""
