@@ -12,6 +12,8 @@ import pytest
 
 from evaluation.ope.log import EXCLUDING, log_of, read_log
 from evaluation.records import DatasetError
+from serving.types import Choice, Slate, SlateItem
+from serving.wire import exposure
 
 CHOICE = {"items": ["a", "b", "c", "d"], "scores": [0.0, 1.0, None, 0.5], "barred": [[], [3]]}
 
@@ -21,11 +23,11 @@ def shown(request_id: str = "r1", *, flags: tuple[str, ...] = ("randomised",), *
         {"item_id": "c", "position": 1, "propensity": 0.5},
         {"item_id": "b", "position": 0, "propensity": 0.7},
     ]
-    exposure = {
+    made = {
         "type": "exposure", "request_id": request_id, "user_id": "u", "items": slots, "flags": list(flags),
         "context": {"choice": CHOICE},
     }  # fmt: skip
-    return {**exposure, **more}
+    return {**made, **more}
 
 
 def click(item: str, request_id: str = "r1") -> dict[str, Any]:
@@ -91,10 +93,6 @@ def test_a_slate_that_cannot_be_right_is_left_out(slot: dict[str, Any], reason: 
 
 
 def test_what_serving_writes_is_read(tmp_path: Path) -> None:
-    pytest.importorskip("serving.wire")
-    from serving.types import Choice, Slate, SlateItem
-    from serving.wire import exposure
-
     item = SlateItem("b", number=1, position=0, score=1.0, source="covisits", propensity=0.7)
     choice = Choice(items=("a", "b"), scores=np.array([0.0, 1.0], np.float32), barred=((),))
     slate = Slate(
