@@ -1,0 +1,164 @@
+"""Experiments as they are declared, in one YAML that is validated as a whole before any of it holds.
+
+salt: shop
+holdout: 0.02            # users who are in no experiment, ever
+item_holdout: 0.01       # items that are not recommended: what they earn by themselves
+layers:
+  ranking:
+    experiments:
+      diverse-home:
+        start: 2026-01-05T00:00:00Z
+        end: 2026-01-19T00:00:00Z
+        traffic: 0.2     # share of the layer's users, from offset on
+        surfaces: [home]
+        variants:
+          control: {}
+          diverse: {overrides: {diversity: 0.3}}
+        metrics: [click_rate]
+        guardrails: [{metric: latency_p99_ms, worse_by: 0.1}]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+Surface = Annotated[str, Field(min_length=1, max_length=64)]
+Metric = Literal["click_rate", "conversion_rate", "log_loss", "latency_p99_ms", "error_share", "empty_share"]
+_NEAR = 1e-9
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Variant(_Strict):
+    """What some of an experiment's users get; ``share`` is of the experiment, by default the same for all."""
+
+    share: Share | None = None
+    overrides: dict[str, Any] = Field(default_factory=dict)
+
+
+class Guardrail(_Strict):
+    """The experiment is to end when a metric is worse than the control's by more than this share of it."""
+
+    metric: Metric
+    worse_by: Annotated[float, Field(gt=0.0, le=10.0)]
+
+
+class Experiment(_Strict):
+    """One question; the first variant is the control.
+
+    ``learning``: ``shared`` weights for what differs at serving time only, ``own`` for a variant that changes learning.
+    An empty list of surfaces is all of them.
+    """
+
+    start: AwareDatetime
+    end: AwareDatetime
+    traffic: Annotated[float, Field(gt=0.0, le=1.0)]
+    offset: Share = 0.0
+    salt: str = ""
+    surfaces: tuple[Surface, ...] = ()
+    variants: Annotated[dict[Name, Variant], Field(min_length=2)]
+    metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = ("click_rate",)
+    guardrails: tuple[Guardrail, ...] = ()
+    learning: Literal["shared", "own"] = "shared"
+
+    @model_validator(mode="after")
+    def _holds(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError("end must be after start")
+        if self.offset + self.traffic > 1.0 + _NEAR:
+            raise ValueError(
+                f"offset and traffic must add up to at most 1, not {self.offset + self.traffic:g}"
+            )
+        given = [variant.share for variant in self.variants.values()]
+        shares = [share for share in given if share is not None]
+        if shares and (len(shares) < len(given) or abs(sum(shares) - 1.0) > _NEAR):
+            raise ValueError(f"shares of variants must be given for all and add up to 1, not {sum(shares):g}")
+        return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of the experiment's users that each variant gets."""
+        equal = 1.0 / len(self.variants)
+        return {name: equal if v.share is None else v.share for name, v in self.variants.items()}
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """Every setting that a variant overrides."""
+        return frozenset(name for variant in self.variants.values() for name in variant.overrides)
+
+    def meets(self, other: Experiment) -> bool:
+        """Whether both run at some moment on some surface."""
+        together = self.start < other.end and other.start < self.end
+        shared = not self.surfaces or not other.surfaces or set(self.surfaces) & set(other.surfaces)
+        return together and bool(shared)
+
+    def overlaps(self, other: Experiment) -> bool:
+        """Whether some users of a layer would be in both."""
+        begin, end = self.offset, self.offset + self.traffic
+        apart = end <= other.offset + _NEAR or other.offset + other.traffic <= begin + _NEAR
+        return self.meets(other) and not apart
+
+
+class Layer(_Strict):
+    """Experiments that exclude each other; users are drawn anew in every layer."""
+
+    salt: str = ""
+    experiments: dict[Name, Experiment] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _exclusive(self) -> Self:
+        for (a, first), (b, second) in combinations(self.experiments.items(), 2):
+            if first.overlaps(second):
+                end = first.offset + first.traffic
+                raise ValueError(
+                    f"experiments {a!r} and {b!r} share users, time and a surface, which one layer forbids: give "
+                    f"{b!r} an offset of {end:g}, other times or surfaces, or a layer of its own"
+                )
+        return self
+
+
+class Plan(_Strict):
+    """All that is declared."""
+
+    salt: str = "freshet"
+    holdout: Share = 0.0
+    item_holdout: Share = 0.0
+    layers: dict[Name, Layer] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _independent(self) -> Self:
+        named: dict[str, str] = {}
+        for layer, name, _ in self.experiments():
+            if name in named:
+                raise ValueError(
+                    f"experiment {name!r} is in the layers {named[name]!r} and {layer!r}: rename one"
+                )
+            named[name] = layer
+        for (in_a, a, first), (in_b, b, second) in combinations(self.experiments(), 2):
+            both = first.touched & second.touched
+            if in_a != in_b and both and first.meets(second):
+                raise ValueError(
+                    f"experiments {a!r} and {b!r} run together in two layers and both override "
+                    f"{', '.join(sorted(both))}: put them into one layer"
+                )
+        return self
+
+    def experiments(self) -> list[tuple[str, str, Experiment]]:
+        """Layer, name and experiment, as declared."""
+        return [(layer, name, e) for layer, of in self.layers.items() for name, e in of.experiments.items()]
+
+    def overrides(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Where overrides stand and what they are."""
+        return [
+            (f"layers.{layer}.experiments.{name}.variants.{v}.overrides", variant.overrides)
+            for layer, name, e in self.experiments()
+            for v, variant in e.variants.items()
+        ]
