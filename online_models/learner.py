@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from online_models.base import Arrays, Interaction
-from online_models.calibration import Calibration
+from online_models.calibration import Calibration, combined
 from online_models.candidates import Candidates
 from online_models.click_features import ClickSchema
 from online_models.counters import CounterBatch, ItemCounters
@@ -26,6 +26,10 @@ from online_models.state import Outcome
 
 MAX_UNSENT = 100_000
 """Interactions kept for the next delta; the oldest beyond it are dropped and counted."""
+
+
+MAX_WORKERS = 64
+"""Workers whose calibration is remembered, the last heard."""
 
 
 class Watch(Protocol):
@@ -67,6 +71,7 @@ class Learner:
         self._candidates: OrderedDict[int, Candidates] = OrderedDict()
         self._unsent: list[Interaction] = []
         self._uncounted = CounterBatch(counters.half_life_ms)
+        self._calibrations: OrderedDict[str, Arrays] = OrderedDict()  # of the workers heard
         self.frozen = False
 
     @property
@@ -137,6 +142,8 @@ class Learner:
         if self._uncounted.counts:
             learners["counters"] = to_arrays(self._uncounted)
             self._uncounted = CounterBatch(self.counters.half_life_ms)
+        if self.watch is not None and "click" in learners and learners["click"]:
+            learners["calibration"] = self.calibration.arrays()
         interactions, self._unsent = tuple(self._unsent), []
         return interactions, {name: arrays for name, arrays in learners.items() if arrays}
 
@@ -150,11 +157,21 @@ class Learner:
             self.counters.apply(from_arrays(delta.learners["counters"], self.counters.half_life_ms))
         if self.frozen:
             return
+        if "calibration" in delta.learners and self.watch is None:
+            self._calibrate(delta.worker, delta.learners["calibration"])
         for x in delta.interactions:
             self.model.learn_one(x)
         for name, merge in (("ordering", self.model.merge), ("click", self.ranker.merge)):
             if name in delta.learners and not merge(delta.learners[name]):
                 raise DeltaRefused(f"{name}: the gradients of {delta.worker} are out of bounds")
+
+    def _calibrate(self, worker: str, told: Arrays) -> None:
+        """Who sees no labels takes the mean of what the workers say, of the last that were heard."""
+        self._calibrations.pop(worker, None)
+        self._calibrations[worker] = told
+        if len(self._calibrations) > MAX_WORKERS:
+            self._calibrations.popitem(last=False)
+        self.calibration.load(combined(self._calibrations.values()))
 
     # ------------------------------------------------------------------ snapshots
 

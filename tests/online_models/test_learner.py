@@ -1,0 +1,87 @@
+"""What one process learns reaches the others: counts, order, click head and its calibration."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from online_models import deltas
+from online_models.click_features import ClickSchema
+from online_models.counters import ItemCounters
+from online_models.deltas import Delta
+from online_models.labels import Kind, Labelled
+from online_models.learner import Learner
+from online_models.model import Model
+from online_models.ranker import ClickRanker
+from online_models.state import Outcome
+
+HOUR = 3_600_000
+
+
+class Telling:
+    """A watch that calibrates: every label was worth a logit of 0."""
+
+    def __init__(self, learner: Learner) -> None:
+        self._calibration = learner.calibration
+
+    def observe(self, label: Labelled, predicted: float) -> None:
+        self._calibration.update(0.0, label.kind is Kind.POSITIVE, label.surface)
+
+
+def learner() -> Learner:
+    model = Model(hidden=0)
+    return Learner(model, ClickRanker(ClickSchema.of(model.schema).names), ItemCounters(HOUR))
+
+
+def labels(of: Learner, n: int, click_every: int) -> Outcome:
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(n, len(of.features))).astype(np.float32)
+    made = [
+        Labelled(k, Kind(int(k % click_every == 0)), row, of.schema, 0, "home", 0.1, 1.0, ts=k)
+        for k, row in enumerate(rows)
+    ]
+    return Outcome(labelled=made)
+
+
+def told(by: Learner, name: str) -> Delta:
+    interactions, learners = by.take()
+    return deltas.decode(deltas.encode(Delta(name, 1, interactions, learners)))
+
+
+def test_a_process_without_labels_of_its_own_calibrates_by_the_mean_of_the_workers() -> None:
+    workers = [learner(), learner()]
+    listener = learner()
+    for number, (worker, click_every) in enumerate(zip(workers, (5, 20), strict=True)):
+        worker.watch = Telling(worker)
+        worker.learn(labels(worker, 400, click_every))
+        listener.hear(told(worker, f"w{number}"))
+    own = [worker.calibration.get("home")[1] for worker in workers]
+    assert own[0] > own[1]
+    assert abs(listener.calibration.get("home")[1] - sum(own) / 2) < 1e-9
+
+
+def test_a_worker_keeps_its_own_calibration_whatever_others_say() -> None:
+    worker, other = learner(), learner()
+    for one in (worker, other):
+        one.watch = Telling(one)
+    worker.learn(labels(worker, 100, 2))
+    other.learn(labels(other, 100, 50))
+    before = worker.calibration.get("home")
+    worker.hear(told(other, "other"))
+    assert worker.calibration.get("home") == before
+
+
+def test_labels_of_another_feature_schema_are_counted_and_not_learnt() -> None:
+    one = learner()
+    outcome = labels(one, 3, 2)
+    stale = [
+        Labelled(x.item, x.kind, x.features, "c0-old", 0, "home", 0.1, 1.0, ts=1) for x in outcome.labelled
+    ]
+    one.learn(Outcome(labelled=stale))
+    assert one.ranker.examples == 0 and one.stats["labels_of_other_schema"] == 3
+
+
+def test_a_frozen_learner_counts_on_and_learns_nothing() -> None:
+    one = learner()
+    one.frozen = True
+    one.learn(labels(one, 10, 2))
+    assert one.ranker.examples == 0 and one.stats["frozen"] == 10
