@@ -7,17 +7,9 @@ from typing import Any
 
 from aiokafka.helpers import create_ssl_context
 
-from online_models.catalog import Catalog
-from online_models.click_features import ClickSchema
-from online_models.counters import ItemCounters
-from online_models.drift import DriftMonitor
-from online_models.interning import Interner
-from online_models.learner import Learner
-from online_models.model import Model
-from online_models.ranker import ClickRanker
 from online_models.state import FoldPolicy
 from online_models.store import Store
-from online_models.watch import QualityWatch
+from serving.assembly import assemble
 from serving.recommender import Recommender
 from serving.types import SurfacePolicy
 from streams.monitor import Monitor
@@ -69,22 +61,19 @@ def learnt(
     Args:
         watching: whether this process learns from labels of its own, and so measures them.
     """
-    model = Model(seed=settings.seed)
-    ranker = ClickRanker(
-        ClickSchema.of(model.schema).names,
-        surfaces=tuple(settings.surfaces),
+    parts = assemble(
+        surfaces(settings),
+        seed=settings.seed,
+        half_life_ms=settings.half_life_ms,
         negative_rate=settings.negative_rate,
+        candidates=settings.candidates,
+        namespace=settings.namespace,
+        exploring=settings.exploration,
     )
-    catalog, interner = Catalog(), Interner()
-    learner = Learner(model, ranker, ItemCounters(settings.half_life_ms))
-    monitor = Monitor(QualityWatch(ranker, DriftMonitor(ranker.features), calibration=learner.calibration))
-    learner.watch = monitor if watching else None
-    recommender = Recommender(
-        learner, catalog, interner, surfaces(settings),
-        candidates=settings.candidates, namespace=settings.namespace,
-    )  # fmt: skip
-    recommender.exploring = settings.exploration
-    return Replica(name, learner, catalog, interner, store, rules(settings)), recommender, monitor
+    monitor = Monitor(parts.watch)
+    parts.learner.watch = monitor if watching else None
+    replica = Replica(name, parts.learner, parts.catalog, parts.interner, store, rules(settings))
+    return replica, parts.recommender, monitor
 
 
 # ---------------------------------------------------------------------- Kafka

@@ -5,8 +5,9 @@ import pytest
 
 from evaluation.scoreboard import Scoreboard
 from evaluation.simulator import World, WorldConfig
+from evaluation.traffic import Plan, Slate, Traffic
 from streams import validation
-from streams.simulate import Plan, Slate, Traffic, to_lines
+from streams.simulate import to_lines
 from streams.validation import Rules
 
 SMALL = WorldConfig(seed=5, users=40, items=80, new_items=20, new_item_every_ms=1_000)
