@@ -24,8 +24,11 @@ class UserKeys:
 
     @classmethod
     def of(cls, prefix: str, user_id: str) -> UserKeys:
-        """The keys of a user under ``prefix`` (``<namespace>:{partition}:``)."""
-        return cls(*(f"{prefix}{kind}:{user_id}" for kind in ("u", "x", "d", "f", "a")))
+        """The keys of a user under ``prefix`` (``<namespace>:{partition}:``).
+
+        None begins as a counter's does (``n:``, ``d:``, ``s:``, ``trend:``): a user may be called anything.
+        """
+        return cls(*(f"{prefix}{kind}:{user_id}" for kind in ("u", "x", "r", "f", "a")))
 
     def reads(self) -> list[Write]:
         """The commands that read a user, in the order :meth:`UserState.load` takes the answers."""

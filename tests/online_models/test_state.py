@@ -190,6 +190,13 @@ def test_a_published_slate_settles_its_debt_unless_the_user_acted_again():
     assert written(run(fold), "ZREM", "dirty") == [("ZREM", "t:{0}:dirty", "u")]
 
 
+def test_no_user_is_called_so_that_a_key_of_theirs_is_a_counter():
+    outcome = run(fold_of(), click("a", user="click:0"))  # beside the decayed clicks of landmark 0
+    kinds = {(write[1], write[0]) for write in outcome.writes}
+    assert ("t:{0}:d:click:0", "HINCRBYFLOAT") in kinds
+    assert len(dict(kinds)) == len(kinds), "one key is written as two kinds"
+
+
 def test_the_watermark_never_goes_back():
     fold = fold_of()
     run(fold, click("a", 100_000))
