@@ -71,14 +71,20 @@ def row(
     """One estimator's row; a refused one shows no value. ``weights`` [n, K or 1] are of ``clicks`` [n, K]."""
     interval = bootstrap(*parts, user, seed=seed)
     mean, error = mean_weight(weights, user)
+    size = effective_size(weights)
     carried = int(((weights != 0.0) * clicks).sum())
     judged = judge(
-        clicks=int(clicks.sum()), carried=carried, outside=outside, mean_weight=mean, weight_error=error
+        clicks=int(clicks.sum()),
+        carried=carried,
+        effective=size,
+        outside=outside,
+        mean_weight=mean,
+        weight_error=error,
     )
     shown = judged.verdict is not Verdict.REFUSED
     return Estimate(
         estimator=name, value=estimate(parts) if shown else None, low=interval.low if shown else None,
-        high=interval.high if shown else None, effective_size=effective_size(weights), mean_weight=mean,
+        high=interval.high if shown else None, effective_size=size, mean_weight=mean,
         weight_error=error, verdict=judged.verdict, reasons=judged.reasons, note=note,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 FEWEST_CLICKS = 300
 FEWEST_CARRIED = 30
+FEWEST_EFFECTIVE = 100.0
 MOST_OUTSIDE = 0.01
 MOST_ERRORS = 3.0
 
@@ -27,19 +28,22 @@ class Judged:
     reasons: tuple[str, ...] = ()
 
 
-def judge(*, clicks: int, carried: int, outside: float, mean_weight: float, weight_error: float) -> Judged:
+def judge(
+    *, clicks: int, carried: int, effective: float, outside: float, mean_weight: float, weight_error: float
+) -> Judged:
     """Refused where the log cannot answer for the target, insufficient where it says too little.
 
     Args:
         clicks: in the slates used.
         carried: those of them with a weight above 0. Of fewer than 30 the bootstrap knows too little: of none it
             says ``0 to 0``.
+        effective: as how many slates of the target the log counts; of fewer than 100 a single one can decide.
         outside: the target's mass on what could not be drawn.
         mean_weight, weight_error: its standard error by user. The mean is 1 when propensities are what they say.
 
-    >>> judge(clicks=46, carried=46, outside=0.0, mean_weight=1.0, weight_error=0.0).reasons
+    >>> judge(clicks=46, carried=46, effective=9_000.0, outside=0.0, mean_weight=1.0, weight_error=0.0).reasons
     ('46 clicks, fewer than 300',)
-    >>> judge(clicks=900, carried=800, outside=0.0, mean_weight=0.8, weight_error=0.05).verdict.value
+    >>> judge(clicks=900, carried=800, effective=500.0, outside=0.0, mean_weight=0.8, weight_error=0.05).verdict.value
     'REFUSED'
     """
     refused = []
@@ -56,6 +60,10 @@ def judge(*, clicks: int, carried: int, outside: float, mean_weight: float, weig
     if carried < FEWEST_CARRIED:
         few.append(
             f"{carried} clicks where the target looks, fewer than {FEWEST_CARRIED}: the interval is too narrow"
+        )
+    if effective < FEWEST_EFFECTIVE:
+        few.append(
+            f"as much as {effective:.0f} slates drawn by the target, fewer than {FEWEST_EFFECTIVE:.0f}"
         )
     least = Verdict.INSUFFICIENT if few else Verdict.OK
     return Judged(Verdict.REFUSED if refused else least, (*refused, *few))

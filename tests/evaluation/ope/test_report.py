@@ -12,6 +12,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from evaluation.ope.example import Example
 from evaluation.ope.log import log_of
 from evaluation.ope.report import evaluate
 from evaluation.ope.verdict import Verdict, judge
@@ -102,9 +103,24 @@ def test_without_a_randomised_slate_nothing_is_said() -> None:
 
 
 def test_of_no_clicks_where_the_target_looks_the_interval_is_not_believed() -> None:
-    judged = judge(clicks=400, carried=0, outside=0.0, mean_weight=1.0, weight_error=0.1)
+    judged = judge(clicks=400, carried=0, effective=500.0, outside=0.0, mean_weight=1.0, weight_error=0.1)
     assert judged.verdict is Verdict.INSUFFICIENT
     assert "too narrow" in judged.reasons[0]
+
+
+def test_where_a_few_slates_carry_all_the_weight_the_estimate_is_insufficient() -> None:
+    judged = judge(
+        clicks=2_000, carried=2_000, effective=2.1, outside=0.0, mean_weight=0.96, weight_error=0.19
+    )
+    assert judged.verdict is Verdict.INSUFFICIENT
+    assert judged.reasons == ("as much as 2 slates drawn by the target, fewer than 100",)
+
+
+def test_the_example_log_is_evaluated_to_its_truth() -> None:
+    example = Example(users=200)
+    told = evaluate(log_of(example.log(visits=5)), "softmax:0.5")
+    for row in told["estimates"]:
+        assert row["low"] < example.truth("softmax:0.5") < row["high"], row["estimator"]
 
 
 @pytest.mark.parametrize(("policy", "code"), [("softmax:0.5", 0), ("best", 2), ("softmax:-1", 2)])
