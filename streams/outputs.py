@@ -78,6 +78,13 @@ class Outputs:
             await self._producer.stop()
             self._producer = None
 
+    async def has_topic(self, topic: str) -> bool:
+        """Whether the broker knows a topic, by its full name."""
+        if self._producer is None:
+            raise RuntimeError("the producer is not started: await start() first")
+        cluster = await self._producer.client.fetch_all_metadata()
+        return bool(cluster.partitions_for_topic(topic))
+
     async def send(self, message: Message) -> Awaitable[Any]:
         """Hand one record over; the answer is awaited for its acknowledgement."""
         if self._producer is None:

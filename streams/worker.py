@@ -7,6 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -72,19 +73,24 @@ class Worker:
             self._settle,
             time.monotonic,
             budget=CpuBudget(settings.slate_cpu_share),
+            patience_s=settings.slate_wait_s,
         )
         self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
         self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)
         self.watchdog = Watchdog(settings.watchdog_s)
         self._spans: dict[int, tuple[int, int, int]] = {}
         self.background: list[asyncio.Task[None]] = []
-        self._waited = False
+        self._untold = 0
+        self._much_learnt = asyncio.Event()
 
     # ------------------------------------------------------------------ what follows a commit
 
     def committed(self, held: Held, outcome: Outcome) -> None:
         """Learn from a batch that is safe, and note who is owed a slate."""
         self.replica.learner.learn(outcome)
+        self._untold += len(outcome.interactions)
+        if self._untold >= self.settings.mix_interval_events:
+            self._much_learnt.set()
         first = self._spans.get(held.partition, (held.own.epoch, held.own.seq, 0))
         span = (held.own.epoch, first[1] if first[0] == held.own.epoch else held.own.seq, held.own.seq)
         self._spans[held.partition] = span
@@ -177,7 +183,8 @@ class Worker:
     async def start(self) -> None:
         """Check the store, restore what was learnt, hear the catalogue and the deltas, then begin."""
         await self.store.check(self.settings.partitions)
-        await self.outputs.start()
+        await self.outputs.start_patiently()
+        await self._check_topics()
         await self.replica.learn_names()
         snapshot = await asyncio.to_thread(self.snapshots.latest)
         if snapshot is not None:
@@ -197,6 +204,18 @@ class Worker:
                 task.result()  # raises what ended it
         self._expose()
         log.info("%s is up: %d items, %s", self.name, len(self.replica.interner), self.settings.namespace)
+
+    async def _check_topics(self) -> None:
+        """Refuse to run without a topic that is to be read: Faust would pass it over with a warning."""
+        settings = self.settings
+        wanted = {
+            f"{settings.namespace}.events": "freshet topics create",
+            settings.bridge_impressions_topic: "create it, or unset FRESHET_BRIDGE_IMPRESSIONS_TOPIC",
+            settings.bridge_clicks_topic: "create it, or unset FRESHET_BRIDGE_CLICKS_TOPIC",
+        }
+        for topic, mend in wanted.items():
+            if topic and not await self.outputs.has_topic(topic):
+                raise SettingsError(f"there is no topic {topic}:  {mend}")
 
     async def stop(self) -> None:
         """Send what was learnt, save it, and disconnect."""
@@ -249,10 +268,13 @@ class Worker:
         """Tell the others what was learnt, after the interval or enough events, whichever comes first."""
         interval = self.settings.mix_interval_ms / 1_000
         while True:
-            await asyncio.sleep(interval)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._much_learnt.wait(), interval)
             await self._send_delta()
 
     async def _send_delta(self) -> None:
+        self._untold = 0
+        self._much_learnt.clear()
         await self._tell(self.replica.say(self._spans))
 
     async def _tell(self, delta: Delta | None) -> None:
@@ -319,7 +341,7 @@ def main(settings: Settings, role: str = "all") -> int:
     use_uvloop()
     try:
         asyncio.run(serve(settings, role))
-    except StoreRefused as error:
+    except (StoreRefused, SettingsError) as error:
         log.error("%s", error)
         return 2
     return 0
