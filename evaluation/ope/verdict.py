@@ -46,24 +46,34 @@ def judge(
     >>> judge(clicks=900, carried=800, effective=500.0, outside=0.0, mean_weight=0.8, weight_error=0.05).verdict.value
     'REFUSED'
     """
-    refused = []
+    refused = _contradictions(outside, mean_weight, weight_error)
+    few = _shortages(clicks, carried, effective)
+    least = Verdict.INSUFFICIENT if few else Verdict.OK
+    return Judged(Verdict.REFUSED if refused else least, (*refused, *few))
+
+
+def _contradictions(outside: float, mean_weight: float, weight_error: float) -> list[str]:
+    told = []
     if outside > MOST_OUTSIDE:
-        refused.append(f"{outside:.1%} of the target's mass lies outside what was logged, more than 1 %")
+        told.append(f"{outside:.1%} of the target's mass lies outside what was logged, more than 1 %")
     if abs(mean_weight - 1.0) > MOST_ERRORS * weight_error + 1e-9:
-        refused.append(
+        told.append(
             f"the mean weight is {mean_weight:.3f}, not 1 within 3 standard errors of {weight_error:.3f}: "
             "propensities are not those drawn from, or the target is not supported"
         )
-    few = []
+    return told
+
+
+def _shortages(clicks: int, carried: int, effective: float) -> list[str]:
+    told = []
     if clicks < FEWEST_CLICKS:
-        few.append(f"{clicks:,} clicks, fewer than {FEWEST_CLICKS}")
+        told.append(f"{clicks:,} clicks, fewer than {FEWEST_CLICKS}")
     if carried < FEWEST_CARRIED:
-        few.append(
+        told.append(
             f"{carried} clicks where the target looks, fewer than {FEWEST_CARRIED}: the interval is too narrow"
         )
     if effective < FEWEST_EFFECTIVE:
-        few.append(
+        told.append(
             f"as much as {effective:.0f} slates drawn by the target, fewer than {FEWEST_EFFECTIVE:.0f}"
         )
-    least = Verdict.INSUFFICIENT if few else Verdict.OK
-    return Judged(Verdict.REFUSED if refused else least, (*refused, *few))
+    return told
