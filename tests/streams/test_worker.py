@@ -1,0 +1,57 @@
+"""A worker as it is wired: every setting has an effect, and what follows a commit follows it."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from online_models.base import Interaction
+from online_models.state import Outcome
+from online_models.store import Ownership
+from streams import settings as freshet_settings
+from streams.outputs import Message
+from streams.positions import Held
+from streams.settings import Settings
+from streams.worker import Worker
+
+STREAMS = Path(__file__).resolve().parents[2] / "streams"
+
+
+def worker_of(tmp_path: Path, **given: Any) -> Worker:
+    """A worker that is connected to nothing."""
+    return Worker(freshet_settings.load(snapshot_dir=str(tmp_path), **given))
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    trees = [ast.parse(path.read_text()) for path in STREAMS.glob("*.py") if path.name != "settings.py"]
+    read = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert sorted(set(Settings.model_fields) - read) == []
+
+
+def test_a_slate_waits_for_cpu_as_long_as_the_setting_says(tmp_path: Path) -> None:
+    assert worker_of(tmp_path, slate_wait_s=7.0).slates.patience_s == 7.0
+
+
+async def test_many_interactions_are_told_to_the_others_before_the_interval_is_over(tmp_path: Path) -> None:
+    worker = worker_of(tmp_path, mix_interval_ms=3_600_000, mix_interval_events=3)
+    told: list[Message] = []
+
+    async def deliver(messages: list[Message]) -> None:
+        told.extend(messages)
+
+    worker.outputs = SimpleNamespace(deliver=deliver)  # type: ignore[assignment]
+    mixing = asyncio.create_task(worker._mix())
+    held = Held(Ownership(0, 1, 1, 5, "t"), 1, SimpleNamespace(appended=0))
+    for item in range(2):
+        worker.committed(held, Outcome(interactions=[Interaction(1, item, 1_000)]))
+    await asyncio.sleep(0)
+    assert told == []
+    worker.committed(held, Outcome(interactions=[Interaction(1, 2, 1_000)]))
+    async with asyncio.timeout(5):
+        while not told:  # noqa: ASYNC110 - turns of the loop, not time, are waited for
+            await asyncio.sleep(0)
+    mixing.cancel()
+    assert [message.topic for message in told] == ["model-deltas"]
