@@ -48,7 +48,7 @@ class UserRecord:
 
     recent_items: list[int] = field(default_factory=list)  # oldest first, may repeat, at most RECENT
     recent_ts: list[int] = field(default_factory=list)  # aligned, ms, on whole seconds
-    older: dict[int, None] = field(default_factory=dict)  # acted on before that, oldest first
+    older: dict[int, None] = field(default_factory=dict)  # acted on before that or disliked, oldest first
     counts: dict[str, int] = field(default_factory=dict)  # impressions and each action, exact
     windows: dict[int, tuple[float, float]] = field(
         default_factory=dict
@@ -73,10 +73,14 @@ class UserRecord:
         if len(self.recent_items) > RECENT:
             gone = self.recent_items.pop(0)
             self.recent_ts.pop(0)
-            self.older.pop(gone, None)
-            self.older[gone] = None
-            while len(self.older) > seen_max:
-                del self.older[next(iter(self.older))]
+            self.pass_over(gone, seen_max)
+
+    def pass_over(self, item: int, seen_max: int = 2_000) -> None:
+        """Note that an item is done with, without making it part of the history: it is no sign of what is liked."""
+        self.older.pop(item, None)
+        self.older[item] = None
+        while len(self.older) > seen_max:
+            del self.older[next(iter(self.older))]
 
     def acted(self, item: int) -> bool:
         """Whether the user has acted on the item, as far back as is remembered."""

@@ -220,6 +220,7 @@ class PartitionFold:
         self._batch.stats["over_day_cap"] += not shared
         strength = self.policy.actions.get(event.action, 0.0)
         if strength <= 0.0:
+            record.pass_over(item, self.policy.seen_max)
             self._dislike(record, event)
             return
         if event.action == "click":

@@ -7,7 +7,7 @@ candidates are ranked: nothing alters a slate once it is drawn.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,9 +48,8 @@ class SeenItemsFilter:
 
     def keep(self, ids: Ids, asked: Asked) -> Mask | None:
         """See :class:`Filter`."""
-        if asked.surface.seen == "none" or asked.record.is_new:
-            return None
-        return ~among(ids, asked.record.acted_items())
+        acted = asked.record.acted_items() if asked.surface.seen != "none" else ()
+        return ~among(ids, acted) if acted else None
 
 
 class FatigueFilter:
@@ -164,7 +163,7 @@ def standard(catalog: Catalog, interner: Interner) -> tuple[Filter, ...]:
     )  # fmt: skip
 
 
-def among(ids: Ids, some: Sequence[int] | set[int]) -> Mask:
+def among(ids: Ids, some: Collection[int]) -> Mask:
     """Which of ``ids`` (ascending) are among ``some``, bool[n].
 
     >>> among(np.array([2, 5, 9], dtype=np.int32), {9, 4}).tolist()

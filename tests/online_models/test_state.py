@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from online_models.events import Action, Click, Exposure, Identify, Impression, Privacy, Profile, Shown, Slot
-from online_models.history import UserRecord, decode
+from online_models.history import UserRecord, decode, encode
 from online_models.labels import Kind
 from online_models.state import FoldPolicy, PartitionFold, Timed
 
@@ -128,6 +128,15 @@ def test_not_interested_vetoes_and_is_no_positive():
     assert fold.users["u"].record.vetoes == {"item:a", "tag:war"}
     assert not outcome.interactions
     assert not outcome.acted
+
+
+def test_what_is_disliked_is_done_with_and_no_part_of_the_history():
+    fold = fold_of()
+    event = Action(type="action", event_id="n", user_id="u", ts=1, item_id="a", action="dislike")
+    run(fold, event)
+    record = decode(encode(fold.users["u"].record))
+    assert record.acted(INTS["a"])
+    assert not record.recent_items
 
 
 def test_past_the_day_cap_only_the_user_s_own_history_is_fed():
