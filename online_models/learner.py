@@ -14,6 +14,7 @@ from online_models.base import Arrays, Interaction
 from online_models.calibration import Calibration, combined
 from online_models.candidates import Candidates
 from online_models.click_features import ClickSchema
+from online_models.closing import ClosingOrder
 from online_models.counters import CounterBatch, ItemCounters
 from online_models.counters_wire import from_arrays, to_arrays
 from online_models.deltas import Delta
@@ -69,6 +70,7 @@ class Learner:
         self.stats: Counter[str] = Counter()
         self._remembered = remembered
         self._candidates: OrderedDict[int, Candidates] = OrderedDict()
+        self._closing = ClosingOrder()
         self._unsent: list[Interaction] = []
         self._uncounted = CounterBatch(counters.half_life_ms)
         self._calibrations: OrderedDict[str, Arrays] = OrderedDict()  # of the workers heard
@@ -127,6 +129,10 @@ class Learner:
         if label.schema != self.schema:
             self.stats["labels_of_other_schema"] += 1
             return
+        for ready in self._closing.take(label):
+            self._learn_label(ready)
+
+    def _learn_label(self, label: Labelled) -> None:
         row, at, surface = label.features, label.position, label.surface
         kept = keep_negative(row, label.item, self.ranker.negative_rate)
         if label.kind is Kind.CORRECTION:
