@@ -78,6 +78,7 @@ def _settings(stack: ExitStack, seed: int, given: Mapping[str, Any]) -> Settings
         "partitions": PARTITIONS,
         "snapshot_dir": str(Path(folder) / "snapshots"),
         "attribution_window_ms": WINDOW_MS,
+        "slate_cpu_share": 0.8,
         "http_port": free_port() if port_is_taken(preferred) else preferred,
         "metrics_port": free_port(),
         "seed": seed,

@@ -20,7 +20,7 @@ from streams.settings import Settings
 from streams.simulate import Plan, Slate, Traffic, now_ms
 
 VISITS_PER_S = 30.0
-REPLAYED_PER_S = 150.0
+REPLAYED_PER_S = 60.0
 SLOTS = 10
 SHIFT_AFTER_S = 60.0
 FOREVER_S = 86_400.0
