@@ -80,7 +80,7 @@ class InProcess:
             for user_id, (acted, cause) in outcome.acted.items():
                 self._answer(SlateRequest(request_id=f"auto-{cause}", user_id=user_id, surface=self.surface,
                                           n=self.n), acted)  # fmt: skip
-                self.fold.published([user_id])
+                self.fold.published(user_id, cause)
         return outcome
 
     def tick(self, now: int) -> Outcome:

@@ -95,6 +95,7 @@ class PartitionFold:
         self.users: OrderedDict[str, UserState] = OrderedDict()
         self.watermark = 0
         self._due: list[tuple[int, str, str]] = []
+        self._owing: dict[str, str] = {}  # user -> cause of the newest slate owed
         self._published: list[str] = []
         self._batch: Outcome
         self._counts: CounterBatch
@@ -103,8 +104,11 @@ class PartitionFold:
 
     # ------------------------------------------------------------------ loading
 
-    def restore(self, due: Iterable[tuple[bytes, float]], watermark: int) -> None:
-        """Take over open windows and the watermark as Redis holds them."""
+    def restore(
+        self, due: Iterable[tuple[bytes, float]], watermark: int, owing: Mapping[str, str] | None = None
+    ) -> None:
+        """Take over open windows and the watermark as Redis holds them, and by user the cause of each slate owed."""
+        self._owing = dict(owing or {})
         for member, at in due:
             user_id, request_id = orjson.loads(member)
             heapq.heappush(self._due, (int(at), user_id, request_id))
@@ -153,9 +157,16 @@ class PartitionFold:
         self._evict()
         return self._batch
 
-    def published(self, users: Iterable[str]) -> None:
-        """Slates owed to these users are out (or skipped); the next commit forgets the debt."""
-        self._published.extend(users)
+    def published(self, user_id: str, cause: str) -> None:
+        """A slate owed is out (or skipped); the next commit forgets the debt, unless the user acted again since."""
+        if self._owing.get(user_id) == cause:
+            del self._owing[user_id]
+            self._published.append(user_id)
+
+    @property
+    def owing(self) -> Mapping[str, str]:
+        """Who is owed a slate, with the cause of the newest."""
+        return self._owing
 
     @property
     def has_debts(self) -> bool:
@@ -302,6 +313,7 @@ class PartitionFold:
         self.users[state.user_id] = fresh
         self._touched.pop(state.user_id, None)
         self._batch.acted.pop(state.user_id, None)
+        self._owing.pop(state.user_id, None)
         self._batch.writes.append(("ZREM", f"{self.prefix}dirty", state.user_id))
 
     # ------------------------------------------------------------------ windows, writes, memory
@@ -352,7 +364,8 @@ class PartitionFold:
             self._published.clear()
             if settled:
                 writes.append(("ZREM", dirty, *settled))
-        for user_id, (ts, _) in self._batch.acted.items():
+        for user_id, (ts, cause) in self._batch.acted.items():
+            self._owing[user_id] = cause
             writes.append(("ZADD", dirty, ts, user_id))
         writes.append(("SET", f"{self.prefix}watermark", self.watermark))
 

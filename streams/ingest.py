@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -39,8 +39,8 @@ class Effects(Protocol):
     def committed(self, held: Held, outcome: Outcome) -> None:
         """A micro-batch is safe."""
 
-    def adopted(self, partition: int, fold: PartitionFold, owed: Sequence[tuple[str, int]]) -> None:
-        """A partition was taken over, with users that are still owed a slate."""
+    def adopted(self, partition: int, fold: PartitionFold, owed: Mapping[str, int]) -> None:
+        """A partition was taken over; users still owed a slate, with the time they acted (``fold.owing``: why)."""
 
     def dropped(self, partition: int) -> None:
         """A partition is gone."""
@@ -111,8 +111,8 @@ class Ingest:
         """A hold has ended."""
         self.effects.dropped(held.partition)
 
-    async def _read_partition(self, held: Held) -> list[tuple[str, int]]:
-        """Begin anew from what is stored; returns who is owed a slate."""
+    async def _read_partition(self, held: Held) -> dict[str, int]:
+        """Begin anew from what is stored; returns who is owed a slate, and when they acted."""
         prefix = self.store.prefix(held.partition)
         due, watermark, dirty = await self.store.read(
             [
@@ -121,12 +121,18 @@ class Ingest:
                 ("ZRANGE", f"{prefix}dirty", 0, -1, "WITHSCORES"),
             ]
         )
+        owed = {user.decode(): int(at) for user, at in pairs(dirty)}
+        known = held.state.fold.owing if held.state is not None else {}
         fold = PartitionFold(prefix, self.policy)
-        fold.restore(pairs(due), int(watermark or 0))
+        fold.restore(
+            pairs(due),
+            int(watermark or 0),
+            {user: known.get(user) or f"{held.partition}-{at}-{user}" for user, at in owed.items()},
+        )
         if held.state is None:
             held.state = Partition(fold)
         held.state.fold = fold
-        return [(user.decode(), int(at)) for user, at in pairs(dirty)]
+        return owed
 
     # ------------------------------------------------------------------ one batch
 

@@ -71,7 +71,7 @@ class SlateQueue:
 
     Args:
         serve: makes and publishes one slate; False when it could not.
-        settle: told of users whose slate is out or skipped.
+        settle: told of debts whose slate is out or skipped.
         clock: monotonic, s.
         patience_s: an older debt is skipped while the budget is short.
     """
@@ -79,7 +79,7 @@ class SlateQueue:
     def __init__(
         self,
         serve: Callable[[Owed], Awaitable[bool]],
-        settle: Callable[[int, str], None],
+        settle: Callable[[Owed], None],
         clock: Callable[[], float],
         *,
         budget: CpuBudget,
@@ -128,7 +128,7 @@ class SlateQueue:
         served = await self._serve(owed)
         self.budget.spend(self._clock() - begun)
         self.stats["served" if served else "failed"] += 1
-        self._settle(owed.partition, owed.user_id)
+        self._settle(owed)
         await asyncio.sleep(0)  # the fold goes first
 
     def _skip_impatient(self) -> None:
@@ -139,4 +139,4 @@ class SlateQueue:
     def _skip_oldest(self) -> None:
         _, (owed, _) = self._owed.popitem(last=False)
         self.stats["skipped"] += 1
-        self._settle(owed.partition, owed.user_id)
+        self._settle(owed)

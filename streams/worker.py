@@ -97,21 +97,21 @@ class Worker:
         for user_id, (acted, cause) in outcome.acted.items():
             self.slates.owe(Owed(held.partition, user_id, cause, acted, held.state.appended))
 
-    def adopted(self, partition: int, fold: PartitionFold, owed: Sequence[tuple[str, int]]) -> None:
+    def adopted(self, partition: int, fold: PartitionFold, owed: Mapping[str, int]) -> None:
         """A partition was taken over: serve whom its last owner still owed."""
         log.info("partition %d is ours; %d users are owed a slate", partition, len(owed))
-        for user_id, acted in owed:
-            self.slates.owe(Owed(partition, user_id, f"{partition}-{acted}-{user_id}", acted, acted))
+        for user_id, acted in owed.items():
+            self.slates.owe(Owed(partition, user_id, fold.owing[user_id], acted, acted))
 
     def dropped(self, partition: int) -> None:
         """A partition is gone, its debts with it."""
         self.slates.forget(partition)
         self._spans.pop(partition, None)
 
-    def _settle(self, partition: int, user_id: str) -> None:
-        part = self._part(partition)
+    def _settle(self, owed: Owed) -> None:
+        part = self._part(owed.partition)
         if part is not None:
-            part.fold.published([user_id])
+            part.fold.published(owed.user_id, owed.cause)
 
     def _record_of(self, partition: int, user_id: str) -> UserRecord | None:
         part = self._part(partition)

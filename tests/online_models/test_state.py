@@ -192,10 +192,19 @@ def test_a_window_open_at_a_restart_closes_after_it():
 
 def test_a_published_slate_settles_its_debt_unless_the_user_acted_again():
     fold = fold_of()
-    run(fold, click("a"))
-    fold.published(["u"])
-    assert written(run(fold, click("b", 2_000)), "ZREM", "dirty") == []
-    fold.published(["u"])
+    run(fold, click("a", event_id="first"))
+    fold.published("u", "first")
+    assert written(run(fold, click("b", 2_000, event_id="second")), "ZREM", "dirty") == []
+    fold.published("u", "first")  # a slate made before the second click, out after it
+    assert written(run(fold), "ZREM", "dirty") == []
+    fold.published("u", "second")
+    assert written(run(fold), "ZREM", "dirty") == [("ZREM", "t:{0}:dirty", "u")]
+
+
+def test_a_debt_taken_over_is_settled_by_the_slate_it_caused():
+    fold = fold_of()
+    fold.restore([], 0, {"u": "0-5-u"})
+    fold.published("u", "0-5-u")
     assert written(run(fold), "ZREM", "dirty") == [("ZREM", "t:{0}:dirty", "u")]
 
 

@@ -24,7 +24,7 @@ def queue(cost=0.0, share=1.0, patience_s=2.0, fail=()):
         return owed.user_id not in fail
 
     q = SlateQueue(
-        serve, lambda p, u: settled.append(u), clock,
+        serve, lambda owed: settled.append(owed.user_id), clock,
         budget=CpuBudget(share, burst_s=0.1), patience_s=patience_s,
     )  # fmt: skip
     return q, clock, served, settled
