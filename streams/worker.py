@@ -21,7 +21,7 @@ from online_models.history import UserRecord
 from online_models.snapshot import SnapshotStore
 from online_models.state import Outcome, PartitionFold
 from online_models.store import Store
-from streams import build, metrics
+from streams import build, collector, metrics
 from streams.bridge import bridged
 from streams.broadcast import BroadcastReader
 from streams.faust_app import FreshetApp, make_app, use_uvloop
@@ -37,6 +37,9 @@ from streams.transport import Batch, Hooks, LostRange, on_batches
 from streams.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
+
+FOLDS_AT_ONCE = 3
+"""Partitions folded at once: while Redis works on one's commit, another's batch is folded."""
 
 
 def now_ms() -> int:
@@ -141,7 +144,7 @@ class Worker:
             self.store, app, topic, on_claim=self.ingest.claimed, on_drop=self.ingest.dropped
         )
 
-        on_batches(app, topic, self._fold, name="fold")
+        on_batches(app, topic, self._fold, name="fold", concurrency=FOLDS_AT_ONCE)
         return app
 
     async def _fold(self, batch: Batch) -> None:
@@ -325,6 +328,7 @@ async def serve(settings: Settings, role: str) -> None:
         apps.append(worker.request_app())
     try:
         await worker.start()
+        collector.settle()
         await run_apps(*apps, beside=worker.background)
     finally:
         await worker.stop()
