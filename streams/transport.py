@@ -73,15 +73,24 @@ def batches(app: faust.App, topic: str) -> Any:
 
 
 def on_batches(
-    app: faust.App, topic: str, handle: Callable[[Batch], Awaitable[object]], *, name: str
+    app: faust.App,
+    topic: str,
+    handle: Callable[[Batch], Awaitable[object]],
+    *,
+    name: str,
+    concurrency: int = 1,
 ) -> None:
-    """An agent that awaits ``handle`` for each batch of a topic."""
+    """An agent that awaits ``handle`` for each batch of a topic.
+
+    Args:
+        concurrency: batches under way at once, each of another partition: one is folded while others are committed.
+    """
 
     async def read(stream: Any) -> None:
         async for batch in stream:
             await handle(batch)
 
-    app.agent(batches(app, topic), name=name)(read)
+    app.agent(batches(app, topic), name=name, concurrency=concurrency)(read)
 
 
 def seek(app: faust.App, topic: str, partition: int, position: int | None) -> None:
