@@ -55,6 +55,10 @@ def test_a_click_is_a_click():
         (click(type="impression", items=[{"item_id": "i", "position": -1}]), "field", "items.0.position"),
         (click(context={"blob": "x" * 1_100_000}), "too_large", ""),
         (click().replace(b"1700000000000", b"NaN"), "json", ""),
+        (click(context={"a": 0.5}).replace(b"0.5", b"NaN"), "json", ""),
+        (click(context={"a": 0.5}).replace(b"0.5", b"-Infinity"), "json", ""),
+        (click(context={"a": "x"}).replace(b'"x"', b'"\\ud800"'), "json", ""),
+        (click(item_id="x").replace(b'"x"', b'"\xff"'), "json", ""),
     ],
 )
 def test_bad_input_is_refused_with_its_reason_and_field(raw, reason, field):
@@ -83,6 +87,12 @@ def test_of_ten_thousand_broken_records_each_is_an_event_or_refused_with_a_reaso
     assert {v.reason for v in refused} == REASONS
     assert all(v.detail and len(v.detail) < 2_000 for v in refused)
     assert 2_000 < len(refused) < 9_500
+
+
+def test_one_pass_and_two_judge_alike():
+    for raw in mutated(seed=11, n=5_000):
+        quick = validation._at_once(raw, RULES)
+        assert quick is None or quick == validation._parse(validation._EVENT, raw, RULES)
 
 
 @given(st.binary(max_size=300))
