@@ -30,7 +30,7 @@ class UserKeys:
         """
         return cls(*(f"{prefix}{kind}:{user_id}" for kind in ("u", "x", "r", "f", "a")))
 
-    def reads(self) -> list[Write]:
+    def reads(self) -> list[tuple[str, str]]:
         """The commands that read a user, in the order :meth:`UserState.load` takes the answers."""
         return [
             ("GET", self.record),

@@ -21,7 +21,6 @@ from online_models.history import UserRecord, decode
 from online_models.interning import Interner
 from online_models.state import FoldPolicy, Outcome, PartitionFold, Timed
 from online_models.store import Store
-from online_models.store_writes import Write
 from online_models.userstate import UserKeys
 from streams import validation
 from streams.outputs import Message, Outputs, dead_letter
@@ -162,7 +161,7 @@ class Ingest:
         False when the hold is gone.
         """
         try:
-            return await self._commit(held, self.sort(batch), batch.next_position)
+            return await self._commit(held, self.sort(batch, held.state.fold), batch.next_position)
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -188,21 +187,25 @@ class Ingest:
             self._reject(out, batch, record, why)
         return await self._commit(held, out, batch.next_position)
 
-    def sort(self, batch: Batch) -> Sorted:
+    def sort(self, batch: Batch, fold: PartitionFold) -> Sorted:
         """Validate a batch: events to fold, and what must go elsewhere first."""
         out = Sorted()
+        at_home = fold.users  # whoever is held was found to belong here
         for record in batch.records:
             event = validation.event(record.value, record.timestamp, self.rules)
             if isinstance(event, Rejected):
                 self._reject(out, batch, record, event)
-            elif (home := partition_of(event.user_id, self.partitions)) != batch.partition:
-                headers = (("rerouted", f"{batch.partition}-{record.offset}".encode()),)
-                out.before.append(Message("events", event.user_id, record.value, home, headers))
-                out.stats["rerouted"] += 1
-            else:
+            elif event.user_id in at_home or self._home(event) == batch.partition:
                 out.events.append(Timed(event, record.timestamp))
+            else:
+                headers = (("rerouted", f"{batch.partition}-{record.offset}".encode()),)
+                out.before.append(Message("events", event.user_id, record.value, self._home(event), headers))
+                out.stats["rerouted"] += 1
         out.stats["events"] += len(out.events)
         return out
+
+    def _home(self, event: UserEvent) -> int:
+        return partition_of(event.user_id, self.partitions)
 
     def _reject(self, out: Sorted, batch: Batch, record: Record, why: Rejected) -> None:
         out.before.append(
@@ -244,10 +247,10 @@ class Ingest:
         missing = fold.missing(events, watermark)
         if not missing:
             return
-        commands: list[Write] = []
+        commands: list[tuple[str, str]] = []
         for user_id in missing:
             commands += UserKeys.of(fold.prefix, user_id).reads()
-        answers = await self.store.read(commands)
+        answers = await self.store.read_many(commands)
         for k, user_id in enumerate(missing):
             record, pending, ring, impressed = answers[4 * k : 4 * k + 4]
             fold.admit(user_id, (record, as_map(pending), ring, as_map(impressed)))

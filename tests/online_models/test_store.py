@@ -313,3 +313,23 @@ def test_bad_arguments_are_refused_at_construction(bad: dict[str, object]) -> No
 
 def test_keys_of_a_partition_share_a_hash_tag() -> None:
     assert key("shop", 3, "item", 7) == "shop:{3}:item:7"
+
+
+async def test_many_reads_in_one_script_answer_as_single_reads_do(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "MOST_READS", 2)
+    prefix = store.prefix(0)
+    writes: list[Write] = [("SET", f"{prefix}a", b"\x00raw"), ("HSET", f"{prefix}h", "f", "1", "g", "2")]
+    await store.commit(await store.claim(0), writes, 1)
+    wanted = [
+        ("GET", f"{prefix}a"),
+        ("HGETALL", f"{prefix}h"),
+        ("GET", f"{prefix}none"),
+        ("HGETALL", f"{prefix}no"),
+    ]
+    many = await store.read_many(wanted)
+    assert many == [b"\x00raw", [b"f", b"1", b"g", b"2"], None, []]
+    text, fields, *nothing = await store.read(wanted)
+    assert (text, fields) == (many[0], dict(zip(many[1][::2], many[1][1::2], strict=True)))
+    assert nothing == [None, {}]
