@@ -93,6 +93,10 @@ class Policy(Protocol):
 
     name: str
 
+    @property
+    def spec(self) -> str:
+        """Name and numbers in one word, enough to draw again: what the log says a slate was drawn by."""
+
     def probabilities(self, scores: Scores, eligible: Eligible) -> Scores:
         """The conditional propensity of each eligible candidate, aligned with ``eligible``; sums to 1."""
 
@@ -123,7 +127,7 @@ class Greedy:
     (1, 1.0)
     """
 
-    name = "greedy"
+    name = spec = "greedy"
 
     def probabilities(self, scores: Scores, eligible: Eligible) -> Scores:
         """1 for the best, 0 for the others."""
@@ -153,6 +157,11 @@ class PlackettLuce(_Drawn):
             raise ValueError(f"temperature must be above 0, not {temperature}")
         self.temperature, self.floor = temperature, _share("floor", floor)
 
+    @property
+    def spec(self) -> str:
+        """As ``plackett_luce:TEMPERATURE:FLOOR``."""
+        return f"{self.name}:{self.temperature:g}:{self.floor:g}"
+
     def probabilities(self, scores: Scores, eligible: Eligible) -> Scores:
         """``(1 - floor) * softmax(score / temperature) + floor / m``."""
         value = _sunk(scores[eligible])
@@ -174,6 +183,11 @@ class EpsilonGreedy(_Drawn):
 
     def __init__(self, epsilon: float = 0.1) -> None:
         self.epsilon = _share("epsilon", epsilon)
+
+    @property
+    def spec(self) -> str:
+        """As ``epsilon_greedy:EPSILON``."""
+        return f"{self.name}:{self.epsilon:g}"
 
     def probabilities(self, scores: Scores, eligible: Eligible) -> Scores:
         """``epsilon / m`` each, and the rest for the best."""
@@ -199,6 +213,11 @@ class SquareCB(_Drawn):
         if not (gamma >= 0 and math.isfinite(gamma)):
             raise ValueError(f"gamma must be at least 0 and finite, not {gamma}")
         self.gamma, self.floor = gamma, _share("floor", floor)
+
+    @property
+    def spec(self) -> str:
+        """As ``squarecb:GAMMA:FLOOR``."""
+        return f"{self.name}:{self.gamma:g}:{self.floor:g}"
 
     def probabilities(self, scores: Scores, eligible: Eligible) -> Scores:
         """Inverse gap weights over the eligible."""
@@ -229,6 +248,11 @@ class Thompson(_Drawn):
     def __init__(self, floor: float = 0.1) -> None:
         self.floor = _share("floor", floor)
 
+    @property
+    def spec(self) -> str:
+        """As ``thompson:FLOOR``."""
+        return f"{self.name}:{self.floor:g}"
+
     def probabilities(self, scores: Scores, eligible: Eligible) -> Scores:
         """The share of heads for each eligible candidate, mixed with the floor."""
         order = np.argsort(eligible, kind="stable")  # argmax takes the first: ties go to the lower index
@@ -258,6 +282,11 @@ class LinUCB(_Drawn):
         if not floor > 0:
             raise ValueError(f"floor must be in (0, 1], not {floor}: without it nothing could be evaluated")
         self.width, self.floor = width, _share("floor", floor)
+
+    @property
+    def spec(self) -> str:
+        """As ``linucb:WIDTH:FLOOR``."""
+        return f"{self.name}:{self.width:g}:{self.floor:g}"
 
     def probabilities(self, scores: Scores, eligible: Eligible) -> Scores:
         """``floor / m`` each, and the rest for the highest bound."""
@@ -307,7 +336,7 @@ class Slate:
     propensities: tuple[float, ...]  # conditional, given the slots before
     eligible: tuple[tuple[int, ...], ...]  # from which each was drawn
     pinned: tuple[int, ...]  # slots that were set by rule
-    policy: str
+    policy: str  # its spec
 
     @property
     def propensity(self) -> float:
@@ -357,7 +386,7 @@ def draw_slate(
         propensities.append(p)
         sets.append(tuple(able.tolist()))
     set_by_rule = tuple(slot for slot in sorted(pinned) if slot < len(chosen))
-    return Slate(tuple(chosen), tuple(propensities), tuple(sets), set_by_rule, policy.name)
+    return Slate(tuple(chosen), tuple(propensities), tuple(sets), set_by_rule, policy.spec)
 
 
 def best_of(scores: Scores, slots: int) -> list[int]:

@@ -154,19 +154,31 @@ class Recommender:
             feature_schema=self.learner.schema,
             features=features,
             candidates=c,
-            choice=self._choice(ranked, selected) if selected.randomised else None,
+            choice=self._choice(ranked, selected),
             flags=_flags(selected),
             swapped=selected.swapped,
         )
 
-    def _choice(self, ranked: Ranked, selected: Selected) -> Choice:
+    def _choice(self, ranked: Ranked, selected: Selected) -> Choice | None:
+        basis = selected.basis
+        if basis is None:
+            return None
         names = tuple(self.interner.name(i) for i in ranked.candidates.ids.tolist())
         free = set(range(len(names)))
         barred = []
         for place, able in zip(selected.slate.chosen, selected.slate.eligible, strict=True):
             barred.append(tuple(sorted(free.difference(able))))
             free.discard(place)
-        return Choice(items=names, scores=ranked.scores.astype(np.float32), barred=tuple(barred))
+        scores, rows = basis.scores, None
+        if scores.ndim == 2:
+            rows = scores.astype(np.float16)
+            scores = (scores[0] if selected.slate.policy.startswith("linucb") else scores.mean(axis=0)).round(
+                5
+            )
+        return Choice(
+            items=names, scores=scores, barred=tuple(barred), rows=rows, penalty=basis.penalty,
+            likeness=basis.likeness,
+        )  # fmt: skip
 
     def _filled_up(self, slate: Slate, request: SlateRequest, keep: FilterChain, now: int) -> Slate:
         """A slate that came out short is filled from what is trending, new, or there at all."""

@@ -34,17 +34,21 @@ class Diversity:
         weight: of likeness against score, in [0, 1).
         slots: of the slate: the spread is measured over three times as many candidates.
         rows: of ``scores`` that are scores; all when not given.
+        steps: likeness is rounded to so many steps, so that what was gone by can be logged in a byte a candidate; 0
+            leaves it as it is.
     """
 
     def __init__(
-        self, scores: Floats, vectors: Vectors, weight: float, slots: int, *, rows: int | None = None
-    ) -> None:
-        self._scores, self._vectors, self._rows = scores, vectors, rows
+        self, scores: Floats, vectors: Vectors, weight: float, slots: int, *, rows: int | None = None,
+        steps: int = 0,
+    ) -> None:  # fmt: skip
+        self._scores, self._vectors, self._rows, self._steps = scores, vectors, rows, steps
         best = scores[0] if scores.ndim == 2 else scores
         last = min(3 * slots, len(best))
         spread = float(best.max() - np.partition(best, len(best) - last)[len(best) - last]) if last else 0.0
-        self._penalty = weight / (1.0 - weight) * spread
+        self.penalty = weight / (1.0 - weight) * spread
         self._nearest = np.zeros(scores.shape[-1], dtype=np.float64)
+        self.likeness: list[NDArray[np.uint8]] = []  # from the second slot on
         self._seen = 0
 
     def __call__(self, chosen: Sequence[int]) -> Floats:
@@ -52,11 +56,20 @@ class Diversity:
         for place in chosen[self._seen :]:
             np.maximum(self._nearest, self._vectors @ self._vectors[place], out=self._nearest)
         self._seen = len(chosen)
-        if not self._seen or not self._penalty:
+        if not self._seen or not self.penalty:
             return self._scores
-        out: Floats = self._scores - self._penalty * self._nearest
+        out: Floats = self._scores - self.penalty * self._likeness()
         if self._rows is not None:
             out[self._rows :] = self._scores[self._rows :]
+        return out
+
+    def _likeness(self) -> Floats:
+        """Of each candidate to the nearest slot above; its steps are kept in ``likeness``, one row a slot."""
+        if not self._steps:
+            return self._nearest
+        steps = np.rint(np.clip(self._nearest, 0.0, 1.0) * self._steps)
+        self.likeness.append(steps.astype(np.uint8))
+        out: Floats = steps / self._steps
         return out
 
 

@@ -29,14 +29,33 @@ NEW_BELOW = 30
 """An item with fewer impressions than this is new: nobody can know yet whether it is any good."""
 
 
+_STEPS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a draw went by: ``scores`` float64[n] or [rows, n], and what diversity took off in each slot but the first.
+
+    Both are as the log can hold them: scores to five places (rows in half precision), likeness in steps of 1/255.
+    """
+
+    scores: Scores
+    penalty: float = 0.0
+    likeness: NDArray[np.uint8] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The slate as places among the candidates; ``swapped`` is the upper slot of a swapped pair."""
+    """The slate as places among the candidates; ``swapped`` is the upper slot of a swapped pair.
+
+    ``basis`` is what a randomised slate was drawn by, None for a greedy one.
+    """
 
     slate: bandit.Slate
     randomised: bool
     swapped: int | None = None
     new_item_slot: int | None = None
+    basis: Basis | None = None
 
 
 class Selection:
@@ -74,10 +93,11 @@ class Selection:
         self, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy, scores_for: ScoresFor
     ) -> Selected:
         policy = policy_of(surface)
-        seed = bandit.seed_of(self._namespace, request.request_id, policy.name)
-        scores = scores_for(policy.name, seed)
-        slate = self._fill(policy, scores, request, ranked, surface, seed)
-        return Selected(slate, True)
+        seed = bandit.seed_of(self._namespace, request.request_id, policy.spec)
+        scores = _loggable(scores_for(policy.name, seed))
+        given = self._diversity(policy, scores, request, ranked, surface, _STEPS)
+        slate = self._fill(policy, scores, request, ranked, surface, seed, given)
+        return Selected(slate, True, basis=_basis(scores, given))
 
     def _greedy(
         self, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy, slot: int | None
@@ -88,20 +108,16 @@ class Selection:
         rows = np.union1d(near, new).astype(np.intp)
         short = Ranked(ranked.candidates.take(rows), ranked.scores[rows], ranked.place[rows])
         wanted = np.searchsorted(rows, new)
-        slate = self._fill(Greedy(), short.scores, request, short, surface, 0, slot, wanted)
+        given = self._diversity(Greedy(), short.scores, request, short, surface)
+        slate = self._fill(Greedy(), short.scores, request, short, surface, 0, given, slot, wanted)
         chosen = tuple(int(rows[k]) for k in slate.chosen)
         return replace(slate, chosen=chosen, eligible=())
 
     def _fill(
         self, policy: Policy, scores: Scores, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy,
-        seed: int, slot: int | None = None, new: Places | None = None,
+        seed: int, given: Diversity | None, slot: int | None = None, new: Places | None = None,
     ) -> bandit.Slate:  # fmt: skip
         c = ranked.candidates
-        given = None
-        if surface.diversity:
-            rows = 1 if policy.name == "linucb" else None
-            vectors = self._model.vectors(c.ids)
-            given = Diversity(scores, vectors, surface.diversity, request.n, rows=rows)
         able: Callable[[Sequence[int]], Places] | None = None
         if surface.per_tag_cap:
             able = TagCap(self._catalog, c, surface.per_tag_cap)
@@ -109,6 +125,16 @@ class Selection:
             able = _one_slot_for(new, slot, able, len(c.ids))
         rng = bandit.generator(seed)
         return bandit.draw_slate(policy, scores, request.n, rng, eligible=able, given=given)
+
+    def _diversity(
+        self, policy: Policy, scores: Scores, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy,
+        steps: int = 0,
+    ) -> Diversity | None:  # fmt: skip
+        if not surface.diversity:
+            return None
+        rows = 1 if policy.name == "linucb" else None
+        vectors = self._model.vectors(ranked.candidates.ids)
+        return Diversity(scores, vectors, surface.diversity, request.n, rows=rows, steps=steps)
 
     def _new_item_slot(self, request: SlateRequest, surface: SurfacePolicy) -> int | None:
         """The slot that goes to a new item, for a share of requests: any but the first three."""
@@ -137,6 +163,18 @@ def _one_slot_for(
         return of_new if len(of_new) else left
 
     return eligible
+
+
+def _loggable(scores: Scores) -> Scores:
+    """Scores as the log holds them, so that what is logged is what was drawn by."""
+    out: Scores = scores.round(5) if scores.ndim == 1 else scores.astype(np.float16).astype(np.float64)
+    return out
+
+
+def _basis(scores: Scores, given: Diversity | None) -> Basis:
+    if given is None or not given.likeness:
+        return Basis(scores)
+    return Basis(scores, given.penalty, np.stack(given.likeness))
 
 
 def _swapped(slate: bandit.Slate, upper: int) -> bandit.Slate:

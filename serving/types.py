@@ -80,12 +80,21 @@ class SlateItem:
 class Choice:
     """What a randomised slate was drawn from: enough to draw again and to evaluate another policy.
 
-    ``barred[k]`` are the candidates (by place) that could not stand in slot ``k`` though not chosen before it.
+    Attributes:
+        scores: that the draw went by in the first slot, float64[n]; of several rows their mean (Thompson), or the
+            first (LinUCB).
+        barred: ``barred[k]`` are the candidates (by place) that could not stand in slot ``k`` though not chosen before.
+        rows: Thompson's heads, float16[heads, n], or LinUCB's means and widths, float16[2, n]: what was drawn by.
+        penalty, likeness: with diversity, slot ``k`` went by ``scores - penalty * likeness[k - 1] / 255``,
+            uint8[slots - 1, n].
     """
 
     items: tuple[str, ...]
-    scores: NDArray[np.float32]
+    scores: NDArray[np.float64]
     barred: tuple[tuple[int, ...], ...]
+    rows: NDArray[np.float16] | None = None
+    penalty: float = 0.0
+    likeness: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

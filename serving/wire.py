@@ -98,9 +98,18 @@ def _packed(slate: Slate) -> str:
 
 
 def _choice(choice: Choice) -> dict[str, Any]:
-    """What the slate was drawn from: items, the scores drawn by, and per slot the places barred by a cap."""
-    return {
+    """What the slate was drawn from: items, the scores drawn by, and per slot the places barred by a cap.
+
+    ``rows`` (little-endian float16) and ``likeness`` (bytes) are base64, a row after the other.
+    """
+    told: dict[str, Any] = {
         "items": list(choice.items),
-        "scores": [round(float(score), 5) for score in choice.scores],
+        "scores": [round(score, 5) for score in choice.scores.tolist()],
         "barred": [list(places) for places in choice.barred],
     }
+    if choice.rows is not None:
+        told["rows"] = base64.b64encode(choice.rows.astype("<f2").tobytes()).decode()
+    if choice.likeness is not None:
+        told["penalty"] = choice.penalty
+        told["likeness"] = base64.b64encode(choice.likeness.tobytes()).decode()
+    return told

@@ -76,6 +76,11 @@ class Publisher:
                 await self._outputs.deliver([letter])
                 self.stats["requests_rejected"] += 1
                 continue
+            before = self._recommender.last_good.of_request(request.user_id, request.request_id)
+            if before is not None:  # a retry: the same slate, whose exposure is in the log already
+                await self._recommend(before, caused_by=request.request_id, appended=record.timestamp)
+                self.stats["requests_repeated"] += 1
+                continue
             partition = partition_of(request.user_id, self._partitions)
             user = self._record_of(partition, request.user_id) or await self._read(request.user_id)
             slate = self._slate(SlateRequest.of(request, self._n), user)
@@ -93,10 +98,13 @@ class Publisher:
 
     async def _produce(self, slate: Slate, *, caused_by: str, appended: int) -> None:
         """First the exposure, so that what is shown can be learnt from; then the slate."""
-        now = self._now()
-        served = exposure(slate, now)
-        fresh = recommendation(slate, now, freshness_ms=max(0, now - appended), caused_by=caused_by)
+        served = exposure(slate, self._now())
         await self._outputs.send(Message("events", slate.user_id, orjson.dumps(served)))
+        await self._recommend(slate, caused_by=caused_by, appended=appended)
+
+    async def _recommend(self, slate: Slate, *, caused_by: str, appended: int) -> None:
+        now = self._now()
+        fresh = recommendation(slate, now, freshness_ms=max(0, now - appended), caused_by=caused_by)
         await self._outputs.send(Message("recommendations", slate.user_id, orjson.dumps(fresh)))
         if self._freshness is not None:
             self._freshness.observe(max(0, now - appended) / 1_000)

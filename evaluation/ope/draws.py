@@ -11,7 +11,9 @@ from evaluation.ope.marginals import listable, pseudo_inverse_weights, space_of
 from evaluation.ope.records import Floats, LoggedSlate
 from online_models.bandit import Policy
 
-_SAME = 1e-3  # scores are logged in single precision
+_SAME = 1e-3  # scores are logged to five places
+BY_ROWS = frozenset({"thompson", "linucb"})
+"""Policies that draw by several rows of scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ def redrawn(slate: LoggedSlate, target: Policy, logged_by: Policy | None) -> Dra
     chances = _chances(slate, target)
     at = [int(np.flatnonzero(able == k)[0]) for able, k in zip(slate.eligible, slate.chosen, strict=True)]
     ratio = np.array([p[k] for p, k in zip(chances, at, strict=True)]) / np.array(slate.propensities)
-    if logged_by is None:
+    if logged_by is None or (logged_by.name in BY_ROWS and slate.rows is None):
         return Draws(ratio, chances, 0.0, False)
     logged = _chances(slate, logged_by)
     again = np.array([mu[k] for mu, k in zip(logged, at, strict=True)])
@@ -45,7 +47,15 @@ def redrawn(slate: LoggedSlate, target: Policy, logged_by: Policy | None) -> Dra
 
 
 def _chances(slate: LoggedSlate, policy: Policy) -> tuple[Floats, ...]:
-    return tuple(policy.probabilities(slate.scores, able) for able in slate.eligible)
+    return tuple(
+        policy.probabilities(_scores(slate, policy, slot), able) for slot, able in enumerate(slate.eligible)
+    )
+
+
+def _scores(slate: LoggedSlate, policy: Policy, slot: int) -> Floats:
+    if policy.name not in BY_ROWS:
+        return slate.scores_at(slot)
+    return slate.rows_at(slot, 1 if policy.name == "linucb" else None)
 
 
 class Marginals:

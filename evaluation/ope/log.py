@@ -7,6 +7,7 @@ belong to it by ``request_id`` and ``item_id``. A line may name its ``clicks`` i
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import numpy as np
 import orjson
 
 from evaluation.datasets import open_lines
-from evaluation.ope.records import Indices, Log, LoggedSlate
+from evaluation.ope.records import Floats, Indices, Log, LoggedSlate
 from evaluation.records import DatasetError
 
 EXCLUDING = ("degraded", "cached", "interleaved", "swapped", "filled_up", "over_day_cap", "never_displayed")
@@ -118,9 +119,14 @@ def _slate(exposure: Mapping[str, Any], clicked: set[str]) -> LoggedSlate | str:
     if not all(0.0 < p <= 1.0 for p in propensities):
         return "propensity not in (0, 1]"
     chosen, eligible, free = drawn
+    try:
+        rows, taken = _packed(choice, len(candidates), len(chosen))
+    except (KeyError, ValueError):
+        return "scores not readable"
     return LoggedSlate(
         request_id=str(exposure["request_id"]), user_id=str(exposure["user_id"]), candidates=candidates,
-        scores=np.array(choice["scores"], np.float64), chosen=chosen, eligible=eligible, free=free,
+        scores=np.array(choice["scores"], np.float64), chosen=chosen, eligible=eligible,
+        free=free and rows is None and taken is None, rows=rows, taken=taken,
         propensities=propensities, clicks=tuple(item in clicked for item in items),
         policy=str(exposure.get("policy", "")),
     )  # fmt: skip
@@ -139,6 +145,18 @@ def _drawn(
     if any(k not in able for k, able in zip(chosen, eligible, strict=True)):
         return None
     return chosen, eligible, not pins and not any(barred)
+
+
+def _packed(choice: Mapping[str, Any], count: int, slots: int) -> tuple[Floats | None, Floats | None]:
+    """Rows of scores, and what diversity took off in each slot; None for what there was not."""
+    rows = taken = None
+    if "rows" in choice:
+        rows = np.frombuffer(base64.b64decode(choice["rows"]), "<f2").reshape(-1, count).astype(np.float64)
+    if "likeness" in choice:
+        steps = np.frombuffer(base64.b64decode(choice["likeness"]), np.uint8).reshape(-1, count)
+        taken = np.zeros((slots, count))
+        taken[1:] = choice["penalty"] * steps[: slots - 1] / 255.0
+    return rows, taken
 
 
 def _eligible(count: int, chosen: tuple[int, ...], slot: int, barred: list[Any], pins: set[int]) -> Indices:

@@ -12,8 +12,9 @@ from evaluation.ope.records import Floats, Indices, Log
 from evaluation.ope.sample import Sample, sample_of
 from evaluation.ope.single import Parts, estimate
 from evaluation.ope.slates import contributions
-from evaluation.ope.targets import policy_of
+from evaluation.ope.targets import LOGGED, logging_policy, policy_of
 from evaluation.ope.verdict import Verdict, judge
+from online_models.bandit import Policy
 
 APPROXIMATE = (
     "from conditional propensities: the log names no policy that draws them again, or its slates are too many to "
@@ -41,13 +42,14 @@ def evaluate(log: Log, target: str, *, logged_by: str | None = None, seed: int =
     """The report on a target policy, ready for JSON.
 
     Args:
-        target: one of :data:`evaluation.ope.targets.KNOWN`; ``logged_by`` likewise, where the log does not say.
+        target: one of :data:`evaluation.ope.targets.KNOWN`.
+        logged_by: one of :data:`evaluation.ope.targets.LOGGED`, where the log does not say.
 
     Raises:
         ValueError: there is no such policy.
     """
     policy = policy_of(target)
-    drawn_by = policy_of(logged_by) if logged_by else None
+    drawn_by = _named(logged_by) if logged_by else None
     head = {"policy": target, "slates": len(log.slates), "clicks": log.clicks, "excluded": dict(log.excluded)}
     if not log.slates:
         reasons = ("no randomised slate that somebody saw: nothing was drawn that could be weighed",)
@@ -96,6 +98,13 @@ def worst(verdicts: list[Verdict]) -> Verdict:
     'REFUSED'
     """
     return max(verdicts, key=list(Verdict).index)
+
+
+def _named(spec: str) -> Policy:
+    policy = logging_policy(spec)
+    if policy is None:
+        raise ValueError(f"no such logging policy: {spec!r}; known are {LOGGED}")
+    return policy
 
 
 def _rows(sample: Sample, seed: int) -> list[Estimate]:

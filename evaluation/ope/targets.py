@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from online_models.bandit import EpsilonGreedy, Greedy, PlackettLuce, Policy
+from online_models.bandit import EpsilonGreedy, Greedy, LinUCB, PlackettLuce, Policy, SquareCB, Thompson
 
 KNOWN = "uniform, greedy, softmax:T, softmax:T:FLOOR, epsilon:E"
+LOGGED = f"{KNOWN}, squarecb:GAMMA:FLOOR, thompson:FLOOR, linucb:WIDTH:FLOOR"
 
 
 def policy_of(spec: str) -> Policy:
@@ -36,14 +37,25 @@ def policy_of(spec: str) -> Policy:
 
 
 def logging_policy(spec: str) -> Policy | None:
-    """The policy a log names, None where its text is not enough to draw again.
+    """The policy a log names (its :attr:`online_models.bandit.Policy.spec`), None where that is not enough.
 
     >>> logging_policy("plackett_luce") is None, logging_policy("softmax:1:0.1").floor
     (True, 0.1)
+    >>> logging_policy("squarecb:100:0.1").gamma, logging_policy("thompson:0.1").spec, logging_policy("linucb:1:0.1").spec
+    (100.0, 'thompson:0.1', 'linucb:1:0.1')
     """
+    name, *given = spec.split(":")
     try:
-        return policy_of(spec)
-    except ValueError:
+        match name:
+            case "squarecb":
+                return SquareCB(*map(float, given))
+            case "thompson":
+                return Thompson(*map(float, given))
+            case "linucb":
+                return LinUCB(*map(float, given))
+            case _:
+                return policy_of(spec)
+    except (TypeError, ValueError):
         return None
 
 
