@@ -27,6 +27,7 @@ class BroadcastReader:
         client: arguments of the Kafka client (bootstrap servers, security).
         hear: takes a batch of records, in order of each partition.
         positions: where to begin, per partition; a partition not named is read from its beginning.
+        from_end: when given, each connection begins at most so many records before the end instead.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class BroadcastReader:
         hear: Hear,
         *,
         positions: Mapping[int, int] | None = None,
+        from_end: int | None = None,
         fetch_max_wait_ms: int = 50,
         most: int = 500,
     ) -> None:
@@ -44,6 +46,7 @@ class BroadcastReader:
         self.caught_up = asyncio.Event()
         self._client = dict(client)
         self._hear = hear
+        self._from_end = from_end
         self._wait, self._most = fetch_max_wait_ms, most
         self._ends: dict[int, int] = {}
 
@@ -85,8 +88,10 @@ class BroadcastReader:
         ends = await consumer.end_offsets(places)
         for place in places:
             wanted = self.positions.get(place.partition, 0)
+            if self._from_end is not None:
+                wanted = max(0, ends[place] - self._from_end)
             begin = max(wanted, begins[place])
-            if begin > wanted and wanted:
+            if begin > wanted and wanted and self._from_end is None:
                 log.warning("%s-%d: %d records were deleted before they were heard", *place, begin - wanted)
             consumer.seek(place, begin)
             self.positions[place.partition] = begin
