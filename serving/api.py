@@ -16,7 +16,7 @@ from fastapi import Depends, FastAPI, Path, Query, Request, Response
 
 from online_models.errors import StoreUnavailable
 from online_models.history import UserRecord
-from serving import wire
+from serving import console_api, wire
 from serving.api_metrics import ApiMetrics, Measured
 from serving.api_types import Accepted, Ask, Count, ItemId, Problem, RequestId, Surface, UserId
 from serving.problems import ProblemError, install
@@ -59,12 +59,16 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 
 
 def create_app(
-    backend: Backend, metrics: ApiMetrics, lifespan: AbstractAsyncContextManager[None] | None = None
+    backend: Backend,
+    metrics: ApiMetrics,
+    lifespan: AbstractAsyncContextManager[None] | None = None,
+    console: console_api.Feed | None = None,
 ) -> FastAPI:
     """The application.
 
     Args:
         lifespan: entered while the application runs.
+        console: what the live console at ``/`` is told; None leaves the console out.
     """
 
     async def entered(_: FastAPI) -> AsyncIterator[None]:
@@ -86,6 +90,8 @@ def create_app(
     _items(app, backend)
     _events(app, backend)
     _operations(app, backend)
+    if console is not None:
+        console_api.install(app, backend, console)
     return app
 
 

@@ -44,7 +44,8 @@ def run(
         watch = Watch(settings)
         stack.callback(watch.close)
         play = play_of(settings, watch, base, data=data, seed=seed, duration_s=duration_s)
-        told.print(f"ready after {time.monotonic() - begun:.1f} s: API and its documentation at {base}/docs")
+        told.print(f"ready after {time.monotonic() - begun:.1f} s")
+        told.print(f"  watch it learn   {base}/\n  the API          {base}/docs")
         figures = _show(play, watch, ended, duration_s, base, quiet=as_json)
     if as_json:
         sys.stdout.write(orjson.dumps(figures, option=orjson.OPT_INDENT_2).decode() + "\n")
@@ -137,7 +138,7 @@ def _show(
             last = _rate(last, play.events)
             figures = _figures(play, watch, last[2])
             if not quiet:
-                where = f"API {base}/docs   Ctrl-C ends it"
+                where = f"watch it learn at {base}/   Ctrl-C ends it"
                 live.update(table(figures, watch, where=where, titles=play.titles))
     over.set()
     thread.join(10.0)

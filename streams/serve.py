@@ -32,6 +32,7 @@ from serving.types import Slate
 from serving.wire import exposure
 from streams import build, metrics, validation
 from streams.broadcast import BroadcastReader
+from streams.live import LiveFeed
 from streams.outputs import Message, Outputs
 from streams.settings import Settings
 from streams.users import read_user
@@ -70,6 +71,7 @@ class Replica:
         self.registry = CollectorRegistry()
         self.api_metrics = ApiMetrics(self.registry)
         self.stats: Counter[str] = Counter()
+        self.live = LiveFeed(settings.namespace, client, self.store, settings.partitions, self.api_metrics)
         self._lacking = {"models": "not loaded yet", "catalogue": "not heard yet"}
         self._rules = build.rules(settings)
         parts = (self.replica, self.recommender, self)
@@ -141,6 +143,7 @@ class Replica:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.live.close()
             await self.outputs.stop()
             await self.store.close()
             await self.slow_store.close()
@@ -180,7 +183,8 @@ class Replica:
 def main(settings: Settings) -> int:
     """``freshet serve``; returns the exit code."""
     replica = Replica(settings)
-    app = create_app(replica, replica.api_metrics, replica.running())
+    feed = replica.live if settings.console else None
+    app = create_app(replica, replica.api_metrics, replica.running(), console=feed)
     log.info("listening on http://%s:%d", settings.http_host, settings.http_port)
     config = uvicorn.Config(
         app,
@@ -193,5 +197,7 @@ def main(settings: Settings) -> int:
         timeout_graceful_shutdown=10,
         server_header=False,
     )
-    uvicorn.Server(config).run()
+    server = uvicorn.Server(config)
+    replica.live.ending = lambda: server.should_exit  # an open console would hold the end up
+    server.run()
     return 0

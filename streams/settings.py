@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     # HTTP, metrics, logs
     http_host: str = Field("127.0.0.1", description="address the API listens on")
     http_port: int = Field(8080, ge=0, le=65_535, description="port the API listens on")
+    console: bool = Field(True, description="the live console at / of the API; it has no password of its own")
     metrics_host: str = Field("127.0.0.1", description="address a worker's metrics listen on")
     metrics_port: int = Field(0, ge=0, le=65_535, description="port of a worker's metrics; 0 is none")
     log_format: Literal["auto", "json", "text"] = Field(
