@@ -12,7 +12,7 @@ HNSWLIB_NO_NATIVE ?= 1
 export HNSWLIB_NO_NATIVE
 endif
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos check bench install system clean
+.PHONY: help demo test chaos check bench screenshots install system clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ check: $(STAMP) ## style, types, import rules
 
 bench: $(STAMP) ## every figure the docs quote
 	@$(BIN)/python -m bench all $(ARGS)
+
+screenshots: $(STAMP) ## pictures of the live console under docs/images/
+	@$(BIN)/python -m tests.browser.screenshots
 
 clean: ## remove what make install and make test made
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/kafka/target
