@@ -39,6 +39,23 @@ def to_arrays(batch: CounterBatch) -> Arrays:
     }
 
 
+def split(arrays: Arrays, rows: int) -> list[Arrays]:
+    """The columns of :func:`to_arrays` in parts of at most so many rows a kind, which add up to the whole.
+
+    >>> batch = CounterBatch(1_000)
+    >>> for item in range(5):
+    ...     batch.impression(item, ts=256_000, surface="home")
+    >>> [len(part["counts"]) for part in split(to_arrays(batch), rows=2)]
+    [2, 2, 1]
+    """
+    cut = [name for name in arrays if name != "names"]
+    longest = max(len(arrays[name]) for name in cut)
+    return [
+        {"names": arrays["names"], **{name: arrays[name][k : k + rows] for name in cut}}
+        for k in range(0, longest, rows)
+    ]
+
+
 def from_arrays(arrays: Arrays, half_life_ms: int) -> CounterBatch:
     """The batch :func:`to_arrays` wrote.
 

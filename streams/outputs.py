@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,11 +13,13 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from streams.validation import Rejected
 
 log = logging.getLogger(__name__)
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 RAW_MAX = 256 * 1024
 """Bytes of a bad record kept in its dead letter; a longer one is cut and named by its sha256."""
@@ -47,6 +50,7 @@ class Outputs:
         self.namespace = namespace
         self._client = dict(client)
         self._max = max_request_bytes
+        self.stats: Counter[str] = Counter()
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
@@ -99,7 +103,10 @@ class Outputs:
         return future
 
     async def deliver(self, messages: Iterable[Message], *, pause_s: float = 0.5) -> None:
-        """Produce and wait until every record is acknowledged; a broker that is away is waited for."""
+        """Produce and wait until every record is acknowledged; a broker that is away is waited for.
+
+        One that is larger than the topic takes never will be: it is dropped, told and counted.
+        """
         left = list(messages)
         while left:
             futures = [await self._try(message) for message in left]
@@ -107,7 +114,11 @@ class Outputs:
             for result in results:
                 if isinstance(result, BaseException) and not isinstance(result, KafkaError):
                     raise result
-            left = [m for m, r in zip(left, results, strict=True) if isinstance(r, KafkaError)]
+            failed = [(m, r) for m, r in zip(left, results, strict=True) if isinstance(r, KafkaError)]
+            left = [m for m, r in failed if not isinstance(r, _TOO_LARGE)]
+            for message in (m for m, r in failed if isinstance(r, _TOO_LARGE)):
+                self.stats["outputs_too_large"] += 1
+                log.error("%s: a record of %d bytes is too large", message.topic, len(message.value or b""))
             if left:
                 await asyncio.sleep(pause_s)
 

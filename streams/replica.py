@@ -11,7 +11,8 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from aiokafka import ConsumerRecord
@@ -19,6 +20,7 @@ from aiokafka import ConsumerRecord
 from online_models import deltas
 from online_models.base import Arrays
 from online_models.catalog import Catalog
+from online_models.counters_wire import split
 from online_models.deltas import Delta
 from online_models.errors import DeltaRefused
 from online_models.interning import Interner
@@ -29,6 +31,11 @@ from streams import validation
 from streams.validation import Rejected, Rules
 
 log = logging.getLogger(__name__)
+
+MOST_IN_ONE = 500
+"""Interactions in one delta; one takes up to 0.85 KB on the wire, and a topic takes records of up to 1 MiB."""
+COUNTS_IN_ONE = 2_000
+"""Counters of each kind in one delta; the four kinds take 0.12 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +121,22 @@ class Replica:
 
     # ------------------------------------------------------------------ deltas
 
-    def say(self, spans: Mapping[int, tuple[int, int, int]]) -> Delta | None:
-        """What was learnt here since last asked, signed and numbered; None when that is nothing."""
+    def say(self, spans: Mapping[int, tuple[int, int, int]]) -> list[Delta]:
+        """What was learnt here since last asked, signed and numbered, in parts that fit a record; may be nothing."""
         interactions, learners = self.learner.take()
-        if not (interactions or learners):
-            return None
-        self._said += 1
+        counters = split(learners.pop("counters"), COUNTS_IN_ONE) if "counters" in learners else []
+        pieces = [interactions[k : k + MOST_IN_ONE] for k in range(0, len(interactions), MOST_IN_ONE)]
+        said = [
+            Delta(self.worker, self._said + k, piece, {"counters": counts} if counts else {})
+            for k, (piece, counts) in enumerate(zip_longest(pieces, counters, fillvalue=()), start=1)
+        ]
+        if learners and not said:
+            said = [Delta(self.worker, self._said + 1)]
+        if said:
+            said[-1] = replace(said[-1], learners={**said[-1].learners, **learners}, spans=dict(spans))
+        self._said += len(said)
         self._heard[self.worker] = self._said
-        return Delta(self.worker, self._said, interactions, learners, dict(spans))
+        return said
 
     async def hear_deltas(self, records: Sequence[ConsumerRecord]) -> None:
         """Apply what other workers learnt, each delta once."""

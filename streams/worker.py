@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -85,6 +86,8 @@ class Worker:
         self.background: list[asyncio.Task[None]] = []
         self._untold = 0
         self._much_learnt = asyncio.Event()
+        self._unsent: deque[Message] = deque()
+        self._telling = asyncio.Lock()
 
     # ------------------------------------------------------------------ what follows a commit
 
@@ -233,9 +236,9 @@ class Worker:
 
     async def save(self) -> str:
         """A snapshot now: copied on the loop, right after what it holds was put into a delta; written off it."""
-        delta = self.replica.say(self._spans)
+        said = self.replica.say(self._spans)
         image = self.replica.image(now_ms(), self.deltas.positions)
-        await self._tell(delta)
+        await self._tell(said)
         return await asyncio.to_thread(image.write, self.snapshots)
 
     def _expose(self) -> None:
@@ -272,7 +275,8 @@ class Worker:
         interval = self.settings.mix_interval_ms / 1_000
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._much_learnt.wait(), interval)
+                async with asyncio.timeout(interval):
+                    await self._much_learnt.wait()
             await self._send_delta()
 
     async def _send_delta(self) -> None:
@@ -280,10 +284,15 @@ class Worker:
         self._much_learnt.clear()
         await self._tell(self.replica.say(self._spans))
 
-    async def _tell(self, delta: Delta | None) -> None:
-        if delta is not None:
+    async def _tell(self, said: Sequence[Delta]) -> None:
+        """Send deltas one after the other: one that came after its successor would be passed over as heard."""
+        if said:
             self._spans = {}
-            await self.outputs.deliver([Message("model-deltas", self.name, deltas.encode(delta))])
+            self._unsent += [Message("model-deltas", self.name, deltas.encode(delta)) for delta in said]
+        async with self._telling:
+            while self._unsent:
+                await self.outputs.deliver([self._unsent[0]])
+                self._unsent.popleft()
 
     async def _signals(self) -> None:
         """Publish drift signals, and the dead letters of the catalogue."""
