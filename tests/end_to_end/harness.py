@@ -135,6 +135,9 @@ class Deployment:
                 "partitioner": "murmur2_random",
                 "enable.idempotence": True,
                 "linger.ms": 5,
+                # a record that is too large compresses well, and so gets past the broker
+                "compression.type": "gzip",
+                "message.max.bytes": 4 << 20,
             }
         )
         self._failed: list[Any] = []
