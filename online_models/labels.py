@@ -21,7 +21,9 @@ from online_models.events import Exposure
 
 Features = NDArray[np.float16]
 _HEAD = struct.Struct("<BBqqHHBBBH")
-_VERSION = 1
+_VERSION = 2
+_READ = (1, 2)  # 1 knew neither swaps nor variants: what it left 0 reads as none
+MAX_VARIANT = 256
 MAX_SHOWN = 64
 """Slots of one request that can be labelled; further ones are only counted."""
 
@@ -53,6 +55,9 @@ class Labelled:
     ts: int  # event time of the impression (negative) or the action
     randomised: bool = False
     served: int = 0  # when the slate was served, ms: the order in which drift is judged
+    user: int = 0
+    swapped: int | None = None  # the upper slot of the pair that its request swapped
+    variant: str = ""  # of the experiments its request was in
 
 
 @dataclass(slots=True)
@@ -69,6 +74,8 @@ class Pending:
     propensities: list[float]
     features: Features  # [slots, F]
     randomised: bool = False
+    swapped: int | None = None
+    variant: str = ""
     due: int = 0  # when the window closes, ms; 0 while nothing was seen
     shown: int = 0  # bit masks over slots
     acted: int = 0
@@ -91,7 +98,7 @@ class Pending:
             self.due = max(self.due, ts + window)
         return True
 
-    def act(self, item: int, ts: int) -> Labelled | None:
+    def act(self, item: int, ts: int, user: int = 0) -> Labelled | None:
         """A positive (or the correction of a negative) for the slot acted on, once a slot."""
         at = self.slot(item)
         if at is None or self.acted >> at & 1:
@@ -100,17 +107,17 @@ class Pending:
         self.acted |= 1 << at
         self.shown |= 1 << at
         self.closed |= 1 << at
-        return self._label(at, Kind.CORRECTION if late else Kind.POSITIVE, ts)
+        return self._label(at, Kind.CORRECTION if late else Kind.POSITIVE, ts, user)
 
-    def close(self) -> list[Labelled]:
+    def close(self, user: int = 0) -> list[Labelled]:
         """The window is over: a negative for each slot seen and not acted on, in order of position."""
         left = self.shown & ~self.closed
         self.closed |= left
         self.due = 0
         slots = [at for at in range(len(self.items)) if left >> at & 1]
-        return [self._label(at, Kind.NEGATIVE, self.ts) for at in slots]
+        return [self._label(at, Kind.NEGATIVE, self.ts, user) for at in slots]
 
-    def _label(self, at: int, kind: Kind, ts: int) -> Labelled:
+    def _label(self, at: int, kind: Kind, ts: int, user: int) -> Labelled:
         return Labelled(
             item=self.items[at],
             kind=kind,
@@ -123,6 +130,9 @@ class Pending:
             ts=ts,
             randomised=self.randomised,
             served=self.ts,
+            user=user,
+            swapped=self.swapped,
+            variant=self.variant,
         )
 
 
@@ -148,15 +158,30 @@ def from_exposure(event: Exposure, ints: Mapping[str, int]) -> Pending:
         propensities=[slot.propensity for slot in slots],
         features=matrix,
         randomised="randomised" in event.flags,
+        swapped=_swapped(event.context.get("swapped")),
+        variant=_variant(event.context.get("variant")),
     )
 
 
+def _swapped(told: object) -> int | None:
+    return told if type(told) is int and 0 <= told < MAX_SHOWN - 1 else None
+
+
+def _variant(told: object) -> str:
+    return told[:MAX_VARIANT] if isinstance(told, str) else ""
+
+
 def encode(p: Pending) -> bytes:
-    """The request as bytes for Redis; float16 features, little-endian, versioned."""
+    """The request as bytes for Redis; float16 features, little-endian, versioned.
+
+    One byte holds both randomised (its lowest bit) and the swapped slot plus 1.
+    """
     surface, schema, rid = p.surface.encode(), p.schema.encode(), p.request_id.encode()
+    variant = p.variant.encode()
+    how = int(p.randomised) | (0 if p.swapped is None else (p.swapped + 1) << 1)
     width = p.features.shape[1] if p.features.ndim == 2 else 0
     head = _HEAD.pack(
-        _VERSION, len(p.items), p.ts, p.due, len(rid), width, len(surface), len(schema), int(p.randomised), 0
+        _VERSION, len(p.items), p.ts, p.due, len(rid), width, len(surface), len(schema), how, len(variant)
     )
     masks = struct.pack("<QQQ", p.shown, p.acted, p.closed)
     numbers = (
@@ -165,7 +190,8 @@ def encode(p: Pending) -> bytes:
         + np.array(p.probabilities, dtype="<f4").tobytes()
         + np.array(p.propensities, dtype="<f4").tobytes()
     )
-    return b"".join((head, masks, rid, surface, schema, numbers, p.features.astype("<f2").tobytes()))
+    texts = (rid, surface, schema, variant)
+    return b"".join((head, masks, *texts, numbers, p.features.astype("<f2").tobytes()))
 
 
 def decode(raw: bytes) -> Pending:
@@ -193,11 +219,13 @@ class _Reader:
         return piece
 
     def pending(self) -> Pending:
-        version, n, ts, due, rid, width, surface, schema, randomised, _ = _HEAD.unpack(self.take(_HEAD.size))
-        if version != _VERSION:
-            raise ValueError(f"version {version}, this build reads {_VERSION}")
+        version, n, ts, due, rid, width, surface, schema, how, variant = _HEAD.unpack(self.take(_HEAD.size))
+        if version not in _READ:
+            raise ValueError(f"version {version}, this build reads {' and '.join(map(str, _READ))}")
         shown, acted, closed = struct.unpack("<QQQ", self.take(24))
-        request_id, surface, schema = (self.take(k).decode() for k in (rid, surface, schema))
+        request_id, surface, schema, variant = (
+            self.take(k).decode() for k in (rid, surface, schema, variant)
+        )
         return Pending(
             request_id=request_id,
             ts=ts,
@@ -208,7 +236,9 @@ class _Reader:
             probabilities=np.frombuffer(self.take(4 * n), "<f4").tolist(),
             propensities=np.frombuffer(self.take(4 * n), "<f4").tolist(),
             features=np.frombuffer(self.take(2 * n * width), "<f2").reshape(n, width).copy(),
-            randomised=bool(randomised),
+            randomised=bool(how & 1),
+            swapped=(how >> 1) - 1 if how >> 1 else None,
+            variant=variant,
             due=due,
             shown=shown,
             acted=acted,

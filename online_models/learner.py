@@ -20,6 +20,7 @@ from online_models.counters_wire import from_arrays, to_arrays
 from online_models.deltas import Delta
 from online_models.errors import DeltaRefused
 from online_models.events import Item
+from online_models.examination import Examination
 from online_models.labels import Kind, Labelled
 from online_models.model import Model
 from online_models.ranker import ClickRanker, keep_negative
@@ -63,6 +64,7 @@ class Learner:
             raise ValueError(f"remembered must be at least 1, not {remembered}")
         self.model, self.ranker, self.counters = model, ranker, counters
         self.calibration = calibration or Calibration()
+        self.examination = Examination()
         self.watch = watch
         self._click = ClickSchema.of(model.schema)
         if ranker.features != self._click.names:
@@ -188,6 +190,7 @@ class Learner:
             "click": self.ranker.arrays(),
             "counters": self.counters.arrays(),
             "calibration": self.calibration.arrays(),
+            "examination": self.examination.arrays(),
         }
 
     def load(self, components: Mapping[str, Arrays]) -> None:
@@ -196,3 +199,5 @@ class Learner:
         self.ranker.load(components["click"])
         self.counters.load(components["counters"])
         self.calibration.load(components["calibration"])
+        if "examination" in components:  # older snapshots hold none
+            self.examination.load(components["examination"])

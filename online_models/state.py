@@ -257,7 +257,7 @@ class PartitionFold:
 
     def _label(self, state: UserState, event: Click | Action, item: int, shared: bool) -> None:
         pending = state.slate_of(event.request_id, item)
-        label = pending.act(item, event.ts) if pending is not None else None
+        label = pending.act(item, event.ts, state.number) if pending is not None else None
         if pending is None or label is None:
             self._batch.stats["actions_without_exposure"] += 1
             return
@@ -340,7 +340,7 @@ class PartitionFold:
                 if pending is None:
                     self._forget_window(user_id, request_id)
                 continue
-            labels = pending.close()
+            labels = pending.close(state.number)
             self._batch.labelled.extend(labels)
             self._batch.stats["label_negative"] += len(labels)
             state.changed_pending.add(request_id)

@@ -14,6 +14,7 @@ import numpy as np
 
 from online_models.calibration import Calibration, CalibrationReport
 from online_models.drift import DriftMonitor, DriftSignal
+from online_models.examination import Examination
 from online_models.labels import Kind, Labelled
 from online_models.metrics import ClickQuality
 from online_models.ranker import ClickRanker
@@ -29,11 +30,12 @@ class _Batch:
 
 
 class QualityWatch:
-    """Quality, calibration and drift of the click head, fed by :meth:`observe`.
+    """Quality, calibration and drift of the click head, and how far down slates are looked at, fed by :meth:`observe`.
 
     Args:
         ranker: whose log-odds, before learning, the calibration maps to probabilities.
         monitor: the drift detectors; its features must be those of the ranker, or none.
+        calibration, examination: moved by what is observed; of its own where not given.
         window: examples that :attr:`quality` looks back on, at least 2.
         batch: closed impressions of a surface that go to the detectors at once, at least 1.
         max_held: clicks held at most; beyond it the oldest goes on, at least 1.
@@ -56,6 +58,7 @@ class QualityWatch:
         monitor: DriftMonitor,
         *,
         calibration: Calibration | None = None,
+        examination: Examination | None = None,
         window: int = 10_000,
         batch: int = 100,
         max_held: int = 20_000,
@@ -66,6 +69,7 @@ class QualityWatch:
         self.ranker, self.monitor = ranker, monitor
         self.calibration = calibration or Calibration()
         self.report = CalibrationReport()
+        self.examination = examination or Examination()
         self.quality: dict[str, ClickQuality] = {}
         self.window, self.batch, self.max_held, self.max_surfaces = window, batch, max_held, max_surfaces
         self.corrections = 0
@@ -118,6 +122,8 @@ class QualityWatch:
         self._closed(label, True, predicted, logit)
 
     def _closed(self, label: Labelled, clicked: bool, predicted: float, logit: float) -> None:
+        if not label.randomised:
+            self.examination.update(label.surface, label.position, clicked, label.swapped)
         known = label.surface in self.quality or len(self.quality) < self.max_surfaces
         surface = label.surface if known else "(other)"
         if surface not in self.quality:

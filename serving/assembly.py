@@ -61,7 +61,12 @@ def assemble(
     ranker = ClickRanker(names, surfaces=tuple(surfaces), negative_rate=negative_rate)
     catalog, interner = Catalog(), Interner()
     learner = Learner(model, ranker, ItemCounters(half_life_ms))
-    watch = QualityWatch(ranker, DriftMonitor(ranker.features), calibration=learner.calibration)
+    watch = QualityWatch(
+        ranker,
+        DriftMonitor(ranker.features),
+        calibration=learner.calibration,
+        examination=learner.examination,
+    )
     recommender = Recommender(
         learner, catalog, interner, surfaces, candidates=candidates, namespace=namespace
     )

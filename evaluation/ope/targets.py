@@ -41,8 +41,8 @@ def logging_policy(spec: str) -> Policy | None:
 
     >>> logging_policy("plackett_luce") is None, logging_policy("softmax:1:0.1").floor
     (True, 0.1)
-    >>> logging_policy("squarecb:100:0.1").gamma, logging_policy("thompson:0.1").spec, logging_policy("linucb:1:0.1").spec
-    (100.0, 'thompson:0.1', 'linucb:1:0.1')
+    >>> logging_policy("squarecb:100:0.1").gamma, logging_policy("thompson:0.1").spec
+    (100.0, 'thompson:0.1')
     """
     name, *given = spec.split(":")
     try:

@@ -104,3 +104,28 @@ def test_a_pending_request_reads_back_as_it_was_written(n, shown, rid):
 def test_damaged_bytes_are_refused_with_their_own_error(raw):
     with pytest.raises(PendingCorrupt):
         decode(b"\x09" + raw)
+
+
+def test_what_a_request_was_part_of_stands_on_its_labels():
+    event = Exposure(
+        type="exposure", event_id="x", user_id="u", ts=1, request_id="r", items=[Slot("a", 0), Slot("b", 1)],
+        context={"swapped": 0, "variant": "ranking:e/b"},
+    )  # fmt: skip
+    pending = decode(encode(from_exposure(event, {"a": 0, "b": 1})))
+    label = pending.act(1, 2_000, user=7)
+    assert (label.swapped, label.variant, label.user) == (0, "ranking:e/b", 7)
+
+
+@pytest.mark.parametrize("context", [{}, {"swapped": "x", "variant": 3}, {"swapped": -1}, {"swapped": True}])
+def test_a_context_that_says_nothing_of_use_reads_as_none(context):
+    event = Exposure(
+        type="exposure", event_id="x", user_id="u", ts=1, request_id="r", items=[], context=context
+    )
+    pending = decode(encode(from_exposure(event, {})))
+    assert (pending.swapped, pending.variant) == (None, "")
+
+
+def test_a_request_written_before_swaps_were_kept_is_read():
+    raw = bytearray(encode(slate("a", "b")))
+    raw[0] = 1
+    assert (decode(bytes(raw)).swapped, decode(bytes(raw)).variant) == (None, "")
