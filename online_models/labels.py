@@ -21,6 +21,7 @@ from online_models.events import Exposure
 
 Features = NDArray[np.float16]
 _HEAD = struct.Struct("<BBqqHHBBBH")
+_MARKS = struct.Struct("<qQQQ")
 _VERSION = 2
 _READ = (1, 2)  # 1 knew neither swaps nor variants: what it left 0 reads as none
 MAX_VARIANT = 256
@@ -194,14 +195,22 @@ def encode(p: Pending) -> bytes:
     return b"".join((head, masks, *texts, numbers, p.features.astype("<f2").tobytes()))
 
 
-def decode(raw: bytes) -> Pending:
-    """The request :func:`encode` wrote.
+def encode_marks(p: Pending) -> bytes:
+    """What changes of a request once it is stored: when its window closes, and what was seen, acted on and closed."""
+    return _MARKS.pack(p.due, p.shown, p.acted, p.closed)
+
+
+def decode(raw: bytes, marks: bytes | None = None) -> Pending:
+    """The request :func:`encode` wrote, with the newer ``marks`` of :func:`encode_marks` where there are any.
 
     Raises:
         PendingCorrupt: the version is unknown or the length does not fit.
     """
     try:
-        return _Reader(raw).pending()
+        pending = _Reader(raw).pending()
+        if marks is not None:
+            pending.due, pending.shown, pending.acted, pending.closed = _MARKS.unpack(marks)
+        return pending
     except (struct.error, ValueError, UnicodeDecodeError) as error:
         raise PendingCorrupt(f"pending request of {len(raw)} bytes cannot be read: {error}") from error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -99,7 +99,9 @@ class PartitionFold:
         self._published: list[str] = []
         self._batch: Outcome
         self._counts: CounterBatch
-        self._due_writes: list[Write] = []
+        self._due_changes: dict[
+            bytes, int | None
+        ] = {}  # member of ``due`` -> when it closes; None: it is closed
         self._touched: dict[str, UserState] = {}
 
     # ------------------------------------------------------------------ loading
@@ -122,8 +124,17 @@ class PartitionFold:
     def missing(self, events: Sequence[Timed], watermark: int) -> list[str]:
         """Users that must be loaded before folding ``events`` and closing windows up to ``watermark``."""
         wanted = {t.event.user_id for t in events}
-        wanted.update(user_id for at, user_id, _ in self._due if at <= watermark)
+        wanted.update(self._due_by(watermark))
         return sorted(wanted - self.users.keys())
+
+    def _due_by(self, watermark: int) -> Iterator[str]:
+        """Users with windows that close by then: in a heap, what comes later is under what comes later."""
+        places = [0]
+        while places:
+            at = places.pop()
+            if at < len(self._due) and self._due[at][0] <= watermark:
+                yield self._due[at][1]
+                places += (2 * at + 1, 2 * at + 2)
 
     def admit(self, user_id: str, raw: Sequence[object]) -> None:
         """Hold a user as read by :meth:`UserKeys.reads`."""
@@ -147,7 +158,7 @@ class PartitionFold:
         """
         self._batch = Outcome()
         self._counts = CounterBatch(self.policy.half_life_ms, self.policy.actions)
-        self._due_writes = []
+        self._due_changes = {}
         self._touched = {}
         for timed in events:
             self._one(timed.event, ints, merged or {})
@@ -328,8 +339,7 @@ class PartitionFold:
 
     def _open_window(self, state: UserState, request_id: str, due: int) -> None:
         heapq.heappush(self._due, (due, state.user_id, request_id))
-        member = orjson.dumps([state.user_id, request_id])
-        self._due_writes.append(("ZADD", f"{self.prefix}due", due, member))
+        self._due_changes[orjson.dumps([state.user_id, request_id])] = due
 
     def _close_windows(self) -> None:
         while self._due and self._due[0][0] <= self.watermark:
@@ -348,13 +358,13 @@ class PartitionFold:
             self._forget_window(user_id, request_id)
 
     def _forget_window(self, user_id: str, request_id: str) -> None:
-        self._due_writes.append(("ZREM", f"{self.prefix}due", orjson.dumps([user_id, request_id])))
+        self._due_changes[orjson.dumps([user_id, request_id])] = None
 
     def _collect_writes(self) -> None:
         writes = self._batch.writes
         for state in self._touched.values():
             writes.extend(state.writes(self.policy.pending_ttl_ms, self.policy.ring_ttl_ms))
-        writes.extend(self._due_writes)
+        writes.extend(self._writes_of_due())
         self._batch.counts = self._counts
         for command, key, *rest in self._counts.writes():
             writes.append((command, f"{self.prefix}{key!s}", *rest))
@@ -364,10 +374,20 @@ class PartitionFold:
             self._published.clear()
             if settled:
                 writes.append(("ZREM", dirty, *settled))
-        for user_id, (ts, cause) in self._batch.acted.items():
-            self._owing[user_id] = cause
-            writes.append(("ZADD", dirty, ts, user_id))
+        acted = self._batch.acted
+        self._owing.update((user_id, cause) for user_id, (_, cause) in acted.items())
+        if acted:
+            writes.append(
+                ("ZADD", dirty, *(arg for user_id, (ts, _) in acted.items() for arg in (ts, user_id)))
+            )
         writes.append(("SET", f"{self.prefix}watermark", self.watermark))
+
+    def _writes_of_due(self) -> list[Write]:
+        key, changes = f"{self.prefix}due", self._due_changes
+        opened = [arg for member, due in changes.items() if due is not None for arg in (due, member)]
+        closed = [member for member, due in changes.items() if due is None]
+        out: list[Write] = [("ZADD", key, *opened)] if opened else []
+        return [*out, ("ZREM", key, *closed)] if closed else out
 
     def _evict(self) -> None:
         while len(self.users) > self.policy.users_in_memory:

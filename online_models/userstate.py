@@ -51,6 +51,7 @@ class UserState:
     ring: list[bytes] = field(default_factory=list)
     number: int = 0
     changed: bool = False
+    new_pending: set[str] = field(default_factory=set)  # not stored yet
     changed_pending: set[str] = field(default_factory=set)
     dropped_pending: set[str] = field(default_factory=set)
     ring_changed: bool = False
@@ -70,7 +71,11 @@ class UserState:
         state = cls(user_id, keys, number=hash64(user_id))
         if record:
             state.record = history.decode(record)
-        requests = (labels.decode(raw) for raw in pending.values())
+        requests = (
+            labels.decode(raw, pending.get(b"m:" + name[2:]))
+            for name, raw in pending.items()
+            if name.startswith(b"s:")
+        )
         state.pending = {p.request_id: p for p in sorted(requests, key=lambda p: (p.ts, p.request_id))}
         state.ring = [ring[k : k + 8] for k in range(0, len(ring), 8)] if ring else []
         state.record.impressed = {int(item): int(n) for item, n in impressed.items()}
@@ -88,8 +93,10 @@ class UserState:
 
     def keep(self, pending: Pending, most: int) -> int:
         """Hold a slate served; returns how many older ones had to go for it."""
+        if pending.request_id in self.pending:
+            self.changed_pending.add(pending.request_id)  # the marks stored are of the one before
         self.pending[pending.request_id] = pending
-        self.changed_pending.add(pending.request_id)
+        self.new_pending.add(pending.request_id)
         gone = list(self.pending)[: max(0, len(self.pending) - most)]
         for request_id in gone:
             self.drop(request_id)
@@ -98,6 +105,7 @@ class UserState:
     def drop(self, request_id: str) -> None:
         """Forget a pending request."""
         del self.pending[request_id]
+        self.new_pending.discard(request_id)
         self.changed_pending.discard(request_id)
         self.dropped_pending.add(request_id)
 
@@ -120,20 +128,34 @@ class UserState:
         if self.ring_changed:
             out.append(("SET", self.keys.ring, b"".join(self.ring), "PX", ring_ttl_ms))
         if self.dropped_pending:
-            out.append(("HDEL", self.keys.pending, *sorted(self.dropped_pending)))
-        if self.changed_pending:
-            for request_id in sorted(self.changed_pending):
-                out.append(("HSET", self.keys.pending, request_id, labels.encode(self.pending[request_id])))
+            names = [
+                kind + request_id for request_id in sorted(self.dropped_pending) for kind in ("s:", "m:")
+            ]
+            out.append(("HDEL", self.keys.pending, *names))
+        if self.new_pending or self.changed_pending:
+            out.append(("HSET", self.keys.pending, *self._pending_fields()))
             out.append(("PEXPIRE", self.keys.pending, pending_ttl_ms))
-        for item in sorted(self.impressed_changed):
-            out.append(("HSET", self.keys.impressed, str(item), str(self.record.impressed[item])))
         if self.impressed_changed:
+            counts = [
+                str(n) for item in sorted(self.impressed_changed) for n in (item, self.record.impressed[item])
+            ]
+            out.append(("HSET", self.keys.impressed, *counts))
             out.append(("PEXPIRE", self.keys.impressed, pending_ttl_ms))
         self._settle()
         return out
 
+    def _pending_fields(self) -> list[str | bytes]:
+        """A slate is stored once; of a stored one only its marks are written again, a fortieth of the bytes."""
+        out: list[str | bytes] = []
+        for request_id in sorted(self.new_pending):
+            out += ("s:" + request_id, labels.encode(self.pending[request_id]))
+        for request_id in sorted(self.changed_pending):
+            out += ("m:" + request_id, labels.encode_marks(self.pending[request_id]))
+        return out
+
     def _settle(self) -> None:
         self.changed = self.ring_changed = False
+        self.new_pending.clear()
         self.changed_pending.clear()
         self.dropped_pending.clear()
         self.impressed_changed.clear()

@@ -1,14 +1,17 @@
 """The fold of one partition: a tiny world, event by event, and what it writes."""
 
 import base64
+import dataclasses
 
 import numpy as np
 import pytest
 
+from online_models import labels
 from online_models.events import Action, Click, Exposure, Identify, Impression, Privacy, Profile, Shown, Slot
 from online_models.history import UserRecord, decode, encode
 from online_models.labels import Kind
 from online_models.state import FoldPolicy, PartitionFold, Timed
+from online_models.userstate import UserState
 
 INTS = {"a": 0, "b": 1, "c": 2}
 POLICY = FoldPolicy(actions={"click": 1.0, "purchase": 5.0, "not_interested": -1.0})
@@ -225,3 +228,52 @@ def test_the_watermark_never_goes_back():
 def test_a_window_longer_than_its_request_is_kept_is_refused():
     with pytest.raises(ValueError, match="pending_ttl_ms"):
         FoldPolicy(window_ms=10, pending_ttl_ms=5)
+
+
+def stored_pending(outcomes, suffix=":x:u"):
+    """What Redis would hold of a user's pending slates after these commits."""
+    held = {}
+    for outcome in outcomes:
+        for command, key, *args in outcome.writes:
+            if str(key).endswith(suffix) and command == "HSET":
+                held.update(zip((f.encode() for f in args[::2]), args[1::2], strict=True))
+            elif str(key).endswith(suffix) and command == "HDEL":
+                for name in args:
+                    held.pop(name.encode(), None)
+    return held
+
+
+def test_a_slate_is_stored_once_and_its_marks_as_they_change():
+    fold = fold_of()
+    first = run(fold, exposure("a", "b", "c"))
+    second = run(fold, impression("a", "b", ts=1_000, request_id="r1"))
+    third = run(fold, click("b", 2_000, request_id="r1"))
+    assert [list(stored_pending([o])) for o in (first, second, third)] == [[b"s:r1"], [b"m:r1"], [b"m:r1"]]
+    mine = fold.users["u"]
+    loaded = UserState.load("u", mine.keys, None, stored_pending([first, second, third]), None, {})
+    assert labels.encode(loaded.pending["r1"]) == labels.encode(mine.pending["r1"])
+
+
+def test_a_slate_given_again_under_its_id_does_not_keep_the_marks_of_the_one_before():
+    fold = fold_of()
+    first = run(fold, exposure("a", "b"))
+    second = run(fold, impression("a", request_id="r1"))
+    again = exposure("b", "c")
+    third = run(fold, dataclasses.replace(again, event_id="x-again"))
+    mine = fold.users["u"]
+    loaded = UserState.load("u", mine.keys, None, stored_pending([first, second, third]), None, {})
+    assert labels.encode(loaded.pending["r1"]) == labels.encode(mine.pending["r1"])
+    assert loaded.pending["r1"].shown == 0
+
+
+def test_only_users_whose_windows_close_are_loaded_for_it():
+    fold = fold_of()
+    for k in range(50):
+        run(
+            fold,
+            exposure("a", user=f"u{k}", request_id=f"r{k}"),
+            impression("a", ts=1_000 + 97 * k % 50, user=f"u{k}", request_id=f"r{k}"),
+        )
+    due = [(at, user) for at, user, _ in fold._due]
+    for mark in (0, 61_010, 61_025, 10**9):
+        assert sorted(fold._due_by(mark)) == sorted(user for at, user in due if at <= mark)
