@@ -4,7 +4,8 @@
 -- ARGV  1 epoch   2 seq   3 next ("" = none yet)   4 token: what the worker knows
 --       5 seq, 6 next ("" = none), 7 token to set
 --       8 n, then n pairs (key, type): what a key may hold when it exists
---       then for each write: its argument count, the command, the key, further arguments
+--       then for each write: its argument count, the command, the key, further arguments;
+--       of a sum (HINCRBY, HINCRBYFLOAT, ZINCRBY) pair after pair
 -- Gives 1 when done; {0, epoch, seq, next, token} when refused; {2, k} when the k-th checked key holds another type.
 local held = redis.call('MGET', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
 local epoch, seq, next_, token = held[1] or '0', held[2] or '0', held[3] or '', held[4] or ''
@@ -23,10 +24,18 @@ for k = 1, tonumber(ARGV[8]) do
   at = at + 2
 end
 
+local sums = {HINCRBY = true, HINCRBYFLOAT = true, ZINCRBY = true}
 local last = #ARGV
 while at <= last do
-  local n = tonumber(ARGV[at])
-  call(unpack(ARGV, at + 1, at + n))
+  local n, name = tonumber(ARGV[at]), ARGV[at + 1]
+  if sums[name] then
+    local key = ARGV[at + 2]
+    for k = at + 3, at + n, 2 do
+      call(name, key, ARGV[k], ARGV[k + 1])
+    end
+  else
+    call(unpack(ARGV, at + 1, at + n))
+  end
   at = at + n + 1
 end
 call('MSET', KEYS[2], ARGV[5], KEYS[4], ARGV[7])

@@ -21,6 +21,9 @@ MAX_INCREMENT = 1 << 31
 MAX_FLOAT = 1e150
 """Of floats: sums of a great many stay finite."""
 
+_PLAIN = frozenset({str, bytes, int, float})
+_SUMS = frozenset({"HINCRBY", "HINCRBYFLOAT", "ZINCRBY"})
+"""Neighbours of one key go as one: the command, the key, then pair after pair."""
 _INTS = {"INCRBY": 2, "HINCRBY": 3}  # position of the increment
 _FLOATS = {"HINCRBYFLOAT": 3, "ZINCRBY": 2, "INCRBYFLOAT": 2}
 # command -> (type the key may hold, fixed arguments with the command, arguments that belong together)
@@ -80,28 +83,52 @@ def lay_out(writes: Sequence[Write], prefix: str) -> tuple[list[Arg], list[int]]
 
     >>> lay_out([("HINCRBY", "shop:{0}:item:7", "clicks", 2)], "shop:{0}:")[0]
     [1, 'shop:{0}:item:7', 'hash', 4, 'HINCRBY', 'shop:{0}:item:7', 'clicks', 2]
+    >>> lay_out([("HINCRBY", "p:h", "a", 2), ("HINCRBY", "p:h", "b", 3), ("SET", "p:s", "x")], "p:")[0]
+    [1, 'p:h', 'hash', 6, 'HINCRBY', 'p:h', 'a', 2, 'b', 3, 3, 'SET', 'p:s', 'x']
     """
-    types: dict[Arg, tuple[str, int]] = {}
-    body: list[Arg] = []
-    head, raw_head = prefix, prefix.encode()
+    types: dict[Arg, str] = {}
+    asked: list[tuple[Arg, str, int]] = []  # keys whose type the script looks at first
+    body = _Body()
+    raw_prefix = prefix.encode()
     for index, write in enumerate(writes):
         kind = _checked(write, index)
         key = write[1]
-        if not (key.startswith(head) if isinstance(key, str) else _begins(key, raw_head)):
+        if not (key.startswith(prefix) if isinstance(key, str) else _begins(key, raw_prefix)):
             raise CommitInvalid(f"write {index}: key {key!r} does not begin with {prefix!r}", index)
-        if kind and types.setdefault(key, (kind, index))[0] != kind:
+        if kind and key not in types:
+            types[key] = kind
+            if write[0] != "SET":  # which takes the place of whatever is there
+                asked.append((key, kind, index))
+        elif kind and types[key] != kind:
             raise CommitInvalid(f"write {index}: {key!r} is written as two types", index)
-        if len(write) <= MAX_ARGS:
-            body.append(len(write))
-            body.extend(write)
+        body.add(write, index)
+    head: list[Arg] = [len(asked)]
+    for key, kind, _ in asked:
+        head += (key, kind)
+    return head + body.args, [index for _, _, index in asked]
+
+
+class _Body:
+    """The writes themselves, one after the other."""
+
+    def __init__(self) -> None:
+        self.args: list[Arg] = []
+        self._last: tuple[Arg, ...] = ()
+        self._at = self._count = 0  # where the last write's count stands, and what it is
+
+    def add(self, write: Write, index: int) -> None:
+        head = write[:2]
+        if head == self._last and head[0] in _SUMS:
+            self._count += 2
+            self.args[self._at] = self._count
+            self.args.extend(write[2:])
+        elif len(write) <= MAX_ARGS:
+            self._last, self._at, self._count = head, len(self.args), len(write)
+            self.args.append(len(write))
+            self.args.extend(write)
         else:
-            _split(write, index, body)
-    flat: list[Arg] = [len(types)]
-    for key, (kind, _) in types.items():
-        flat.append(key)
-        flat.append(kind)
-    flat.extend(body)
-    return flat, [index for _, index in types.values()]
+            self._last = ()
+            _split(write, index, self.args)
 
 
 def _begins(key: Arg, head: bytes) -> bool:
@@ -126,10 +153,15 @@ def _checked(write: Write, index: int) -> str:
             _finite(score, index)
     elif name in {"SET", "PEXPIRE", "EXPIRE", "PEXPIREAT"}:
         _expiry(write, index)
+    if not _PLAIN.issuperset(map(type, write)):
+        _plain(write, index)
+    return kind
+
+
+def _plain(write: Write, index: int) -> None:
     for arg in write:
         if not isinstance(arg, str | bytes | int | float) or isinstance(arg, bool):
-            raise CommitInvalid(f"write {index}: {name} with a {type(arg).__name__}", index)
-    return kind
+            raise CommitInvalid(f"write {index}: {write[0]!r} with a {type(arg).__name__}", index)
 
 
 def _in_range(value: Arg, index: int) -> None:

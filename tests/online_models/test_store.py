@@ -333,3 +333,24 @@ async def test_many_reads_in_one_script_answer_as_single_reads_do(
     text, fields, *nothing = await store.read(wanted)
     assert (text, fields) == (many[0], dict(zip(many[1][::2], many[1][1::2], strict=True)))
     assert nothing == [None, {}]
+
+
+async def test_sums_of_one_key_go_together_and_count_as_one_by_one(store: Store) -> None:
+    at = store.prefix(0)
+    long = ("HSET", at + "h", *(arg for n in range(3_000) for arg in (f"f{n}", n)))
+    writes: list[Write] = [
+        ("HINCRBY", at + "c", "x", 1), ("HINCRBY", at + "c", "y", 2), ("HINCRBY", at + "c", "x", 3), long,
+        ("HINCRBY", at + "c", "x", 4), ("HINCRBYFLOAT", at + "d", "x", 0.5), ("HINCRBYFLOAT", at + "d", "x", 0.25),
+        ("ZINCRBY", at + "z", 1.5, "m"), ("ZINCRBY", at + "z", 2.5, "n"),
+    ]  # fmt: skip
+    await store.commit(await store.claim(0), writes, 1)
+    counts, sums, ranks, size = await store.read(
+        [("HGETALL", at + "c"), ("HGETALL", at + "d"), ("ZSCORE", at + "z", "n"), ("HLEN", at + "h")]
+    )
+    assert (counts, sums, float(ranks), size) == ({b"x": b"8", b"y": b"2"}, {b"x": b"0.75"}, 2.5, 3_000)
+
+
+async def test_a_value_takes_the_place_of_whatever_its_key_held(store: Store) -> None:
+    own = await store.commit(await store.claim(0), [("HSET", store.prefix(0) + "k", "f", "1")], 1)
+    await store.commit(own, [("SET", store.prefix(0) + "k", "v")], 2)
+    assert await store.read([("GET", store.prefix(0) + "k")]) == [b"v"]
