@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,35 +32,41 @@ class Fresh:
             raise ValueError("kept and proposed must be at least 1")
         self.kept, self.proposed = kept, proposed
         self._since: dict[int, int] = {}  # item -> ms, in order of noting
-        self._order = np.zeros(0, dtype=np.int32)
+        self._oldest: list[tuple[int, int]] = []  # a heap; may hold items that are gone
+        self._order: Ids | None = np.zeros(0, dtype=np.int32)  # None until it is asked for again
 
     def note(self, item: int, ts: int) -> None:
         """An item is there since ``ts``; the first word on it stands."""
         if item in self._since:
             return
         self._since[item] = ts
-        if len(self._since) > self.kept:
-            del self._since[min(self._since, key=lambda i: (self._since[i], i))]
-        self._sort()
+        heapq.heappush(self._oldest, (ts, item))
+        while len(self._since) > self.kept:
+            since, gone = heapq.heappop(self._oldest)
+            if self._since.get(gone) == since:
+                del self._since[gone]
+        self._order = None
 
-    def _sort(self) -> None:
-        self._order = np.array(sorted(self._since, key=lambda i: (-self._since[i], i)), dtype=np.int32)
+    def _ranked(self) -> Ids:
+        if self._order is None:
+            self._order = np.array(sorted(self._since, key=lambda i: (-self._since[i], i)), dtype=np.int32)
+        return self._order
 
     def newest(self, n: int) -> Ids:
         """The ``n`` newest items, the newest first."""
-        return self._order[:n].copy()
+        return self._ranked()[:n].copy()
 
     def learn_one(self, x: Interaction) -> None:
         """Nothing: the model notes items."""
 
     def touch(self, query: Query) -> FreshTouch:
         """The newest items."""
-        return FreshTouch(self._order[: self.proposed])
+        return FreshTouch(self._ranked()[: self.proposed])
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""
         if self._since.pop(item, None) is not None:
-            self._sort()
+            self._order = None
 
     def arrays(self) -> Arrays:
         """Everything, as arrays."""
@@ -71,7 +78,9 @@ class Fresh:
     def load(self, arrays: Arrays) -> None:
         """Restore what :meth:`arrays` gave."""
         self._since = dict(zip(arrays["items"].tolist(), arrays["since"].tolist(), strict=True))
-        self._sort()
+        self._oldest = [(ts, item) for item, ts in self._since.items()]
+        heapq.heapify(self._oldest)
+        self._order = None
 
 
 @dataclass(frozen=True, slots=True)
