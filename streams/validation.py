@@ -48,7 +48,9 @@ def event(value: bytes | None, appended: int, rules: Rules) -> UserEvent | Rejec
     >>> event(raw.replace(b'"i"', b'7'), 5, Rules())
     Rejected(reason='field', detail='item_id: Input should be a valid string', field='item_id')
     """
-    parsed = _at_once(value, rules) or _parse(_EVENT, value, rules)
+    parsed: UserEvent | Rejected | None = _at_once(value, rules)
+    if parsed is None:
+        parsed = _parse(_EVENT, value, rules)
     if isinstance(parsed, Rejected):
         return parsed
     if parsed.ts > appended + rules.max_skew_ms:
