@@ -57,17 +57,20 @@ class DecayedFTRL(optim.base.Optimizer):  # type: ignore[misc]  # River carries 
 
     def _step_with_vector(self, w: VectorDict, g: VectorDict) -> VectorDict:
         """River's hook: one example's gradient in, the weights of its features moved."""
-        gradient = g.to_numpy(self.names)
-        mark, factor = self._place(self.ts)
+        self.learn(g.to_numpy(self.names), self.ts)
+        w.update(dict(zip(self.names, self.weights.tolist(), strict=True)))
+        return w
+
+    def learn(self, gradient: Vector, ts: int) -> None:
+        """One example's gradient, float64[d], at its event time, ms."""
+        mark, factor = self._place(ts)
         squared = gradient * gradient
         squared *= factor
         self._add(self.squares, mark, squared)
         self._add(self.fresh_squares, mark, squared)
         self.gradient += gradient
-        self.now = max(self.now, self.ts)
+        self.now = max(self.now, ts)
         self._move(gradient)
-        w.update(dict(zip(self.names, self.weights.tolist(), strict=True)))
-        return w
 
     def merge(self, gradient: Vector, squares: dict[int, Vector], now: int) -> None:
         """Take in gradient sums that another learner made since its last delta."""

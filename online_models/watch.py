@@ -93,8 +93,7 @@ class QualityWatch:
             return
         logit = float("nan")
         if len(label.features) == len(self.ranker.features):
-            rows = label.features[None].astype(np.float32)
-            logit = float(self.ranker.logits(rows, label.position, label.surface)[0])
+            logit = self.ranker.logit(label.features, label.position, label.surface)
         if label.kind is Kind.POSITIVE:
             self._arrivals += 1
             heapq.heappush(self._clicks, (_shown(label), self._arrivals, label, predicted, logit))

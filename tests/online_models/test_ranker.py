@@ -58,6 +58,27 @@ def test_many_at_once_equal_river_one_by_one(values, position, surface):
     )
 
 
+@given(
+    rows_of_three, st.integers(0, 40), st.sampled_from(["default", "never seen"]), st.sampled_from([1.0, 0.1])
+)
+@settings(max_examples=60, deadline=None)
+def test_it_learns_what_rivers_own_learn_one_learns(values, position, surface, rate):
+    ours, rivers = (
+        ClickRanker(NAMES, log_features=["b"], negative_rate=rate, half_life_ms=5) for _ in range(2)
+    )
+    for k, x in enumerate(np.array(values, dtype=np.float32)):
+        at = (position + k) % 30
+        ours.learn(x, k % 2 == 0, ts=k, position=at, surface=surface)
+        regression = rivers.pipeline["click"]
+        regression.intercept, rivers.optimizer.ts = -math.log(rate), k
+        rivers.pipeline.learn_one(rivers.raw(x, at, surface), k % 2 == 0, w=1.0)
+        assert ours.logit(x, at, surface) == pytest.approx(
+            float(ours.logits(x[None], at, surface)[0]), abs=1e-12
+        )
+    np.testing.assert_allclose(ours.optimizer.weights, rivers.optimizer.weights, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(ours.optimizer.total(), rivers.optimizer.total(), rtol=1e-9, atol=1e-12)
+
+
 def test_positions_may_differ_by_row():
     ranker = taught(ClickRanker(NAMES), *world(50))
     ranker.learn(row(0, 0, 0), False, ts=1, position=7)
