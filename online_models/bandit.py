@@ -136,7 +136,8 @@ class Greedy:
     def draw(self, scores: Scores, eligible: Eligible, rng: np.random.Generator) -> tuple[int, float]:
         """The best; uses no random number."""
         _check_eligible(eligible)
-        return int(eligible[int(self.probabilities(scores, eligible).argmax())]), 1.0
+        value = _sunk(scores[eligible])
+        return int(eligible[value == value.max()].min()), 1.0
 
 
 class PlackettLuce(_Drawn):
