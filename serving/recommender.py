@@ -85,14 +85,14 @@ class Recommender:
             degraded: which part could not be had, where the caller knows of one.
         """
         self.stats["requests"] += 1
-        if degraded and (stale := self._stale(request, degraded)) is not None:
-            return stale
         try:
-            slate = self._fresh(request, record or UserRecord(), now, degraded)
+            stale = self._stale(request, record, degraded) if degraded else None
+            slate = stale or self._fresh(request, record or UserRecord(), now, degraded)
         except Exception as error:  # a request is answered whatever fails within
             self.stats["pipeline_failed"] += 1
             log.exception("a slate could not be made; the last good one is served")
-            slate = self._stale(request, f"pipeline: {type(error).__name__}") or self._empty(request, error)
+            slate = self._rescued(request, record, now, f"pipeline: {type(error).__name__}")
+        self.stats["features_missing"] = self.ranking.features_missing
         self.stats["degraded"] += bool(slate.degraded)
         if not slate.degraded:
             self.last_good.keep(slate)
@@ -100,8 +100,7 @@ class Recommender:
 
     def _fresh(self, request: SlateRequest, record: UserRecord, now: int, degraded: str) -> Slate:
         surface = self.surface(request.surface)
-        asked = Asked(request, record, surface)
-        keep = FilterChain(self._filters, asked)
+        keep = self._chain(request, record)
         query = record.query(hash64(request.user_id), now)
         candidates = self.retrieval.candidates(query, keep)
         failed = ", ".join(candidates.failed)
@@ -200,30 +199,40 @@ class Recommender:
 
     # ------------------------------------------------------------------ when a part is down
 
-    def _stale(self, request: SlateRequest, degraded: str) -> Slate | None:
-        """The user's last good slate, without what may no longer be shown; None when there is none."""
+    def _stale(self, request: SlateRequest, record: UserRecord | None, degraded: str) -> Slate | None:
+        """The user's last good slate, without what may no longer be shown; None when nothing of it is left."""
         held = self.last_good.of_user(request.user_id, request.surface)
         if held is None:
             return None
-        numbers = np.array([item.number for item in held.items], dtype=np.int32)
-        allowed = self.catalog.showable(numbers)
-        excluded = set(request.exclude)
-        items = tuple(
-            item
-            for item, ok in zip(held.items, allowed.tolist(), strict=True)
-            if ok and item.item_id not in excluded
-        )
+        keep = self._chain(request, record)
+        numbers = np.array(sorted(item.number for item in held.items), dtype=np.int32)
+        allowed = set(numbers[keep(numbers)].tolist())
+        items = tuple(item for item in held.items if item.number in allowed)
+        if not items:
+            return None
         self.stats["served_stale"] += 1
         return replace(
             held, request_id=request.request_id, items=again(items, request.n), features=None,
-            flags=("degraded", "cached"), degraded=degraded, policy="last_good",
+            flags=("degraded", "cached"), degraded=degraded, policy="last_good", removed=dict(keep.removed),
         )  # fmt: skip
 
-    def _empty(self, request: SlateRequest, error: Exception) -> Slate:
-        return Slate(
+    def _rescued(self, request: SlateRequest, record: UserRecord | None, now: int, degraded: str) -> Slate:
+        """What can still be answered when the pipeline fails: the last good list, or what is trending or new."""
+        try:
+            stale = self._stale(request, record, degraded)
+            return stale or self._filled_up(nothing, request, self._chain(request, record), now)
+        except Exception:
+            log.exception("nor could any other list be had; the answer is empty")
+            return nothing
+
+    def _chain(self, request: SlateRequest, record: UserRecord | None) -> FilterChain:
+        """The filters of this request."""
+        return FilterChain(
+            self._filters, Asked(request, record or UserRecord(), self.surface(request.surface))
+        )
+        nothing = Slate(
             request_id=request.request_id, user_id=request.user_id, surface=request.surface, items=(),
-            policy="none", model_version=self.model_version, flags=("degraded",),
-            degraded=f"pipeline: {type(error).__name__}",
+            policy="reserves", model_version=self.model_version, flags=("degraded",), degraded=degraded,
         )  # fmt: skip
 
 

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import base64
+from hashlib import blake2b
 from typing import Any
 
 from online_models.events import SCHEMA_MAJOR
 from serving.types import Choice, Slate, SlateItem
+
+MAX_ID = 256
+
+
+def named(kind: str, what: str) -> str:
+    """An id made from another one, no longer than an id may be.
+
+    >>> named("auto", "e1"), len(named("auto", "e" * 256))
+    ('auto-e1', 37)
+    """
+    plain = f"{kind}-{what}"
+    return plain if len(plain) <= MAX_ID else f"{kind}-{blake2b(what.encode(), digest_size=16).hexdigest()}"
 
 
 def exposure(slate: Slate, now: int) -> dict[str, Any]:
@@ -21,7 +34,7 @@ def exposure(slate: Slate, now: int) -> dict[str, Any]:
     return {
         "v": SCHEMA_MAJOR,
         "type": "exposure",
-        "event_id": f"x-{slate.request_id}"[:256],
+        "event_id": named("x", slate.request_id),
         "user_id": slate.user_id,
         "ts": now,
         "request_id": slate.request_id,

@@ -14,7 +14,7 @@ from online_models.learner import Learner
 from online_models.store import Store
 from serving.recommender import Recommender
 from serving.types import Slate, SlateRequest
-from serving.wire import exposure, recommendation
+from serving.wire import exposure, named, recommendation
 from streams import validation
 from streams.outputs import Message, Outputs, dead_letter
 from streams.partitioner import partition_of
@@ -57,7 +57,7 @@ class Publisher:
         """The fresh slate of a user who has just acted."""
         record = self._record_of(owed.partition, owed.user_id) or await self._read(owed.user_id)
         request = SlateRequest(
-            request_id=f"auto-{owed.cause}", user_id=owed.user_id, surface=self._surface, n=self._n
+            request_id=named("auto", owed.cause), user_id=owed.user_id, surface=self._surface, n=self._n
         )
         slate = self._slate(request, record)
         if not slate.items:

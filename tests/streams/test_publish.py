@@ -1,0 +1,47 @@
+"""A worker's own slates: each is logged as an exposure that is valid, whatever its cause is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from online_models.events import Exposure
+from streams import validation
+from streams.outputs import Message
+from streams.publish import Publisher
+from streams.slates import Owed
+from streams.validation import Rules
+from tests.serving.world import NOW, World
+
+
+class FakeOutputs:
+    """Keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+
+def publisher(world: World, outputs: Any) -> Publisher:
+    return Publisher(
+        world.recommender, world.learner, outputs, None, Rules(),  # type: ignore[arg-type]
+        partitions=4, surface="default", n=5, now=lambda: NOW, record_of=lambda partition, user: world.user("i0"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("cause", ["e1", "e" * 256, "💥" * 256])
+async def test_a_fresh_slate_is_logged_as_a_valid_exposure_and_names_its_cause(cause: str) -> None:
+    outputs = FakeOutputs()
+    user = "u" * 256
+    assert await publisher(World(), outputs).serve_owed(Owed(0, user, cause, NOW - 50, NOW - 40))
+    logged, told = outputs.sent
+    event = validation.event(logged.value, NOW, Rules())
+    assert isinstance(event, Exposure), event
+    slate = orjson.loads(told.value or b"")
+    assert (slate["caused_by"], slate["freshness_ms"], slate["user_id"]) == (cause, 40, user)
+    assert slate["request_id"] == event.request_id
+    assert [(m.topic, m.key) for m in outputs.sent] == [("events", user), ("recommendations", user)]
