@@ -143,6 +143,11 @@ class Catalog:
         at = int(self._provider[number]) if number < len(self._provider) else -1
         return self._provider_names[at] if at >= 0 else ""
 
+    def provider_numbers(self, ids: Ids) -> NDArray[np.int32]:
+        """The provider of each item, as a number of this process, int32[n]; -1 where there is none."""
+        known = ids < len(self._provider)
+        return np.where(known, self._provider[np.where(known, ids, 0)], -1).astype(np.int32)
+
     def with_tags(self, ids: Ids, names: Iterable[str]) -> NDArray[np.bool_]:
         """Which carry any of the tags, bool[n]."""
         wanted = {self._tag_numbers[name] for name in names if name in self._tag_numbers}

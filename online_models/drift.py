@@ -266,6 +266,7 @@ class DriftMonitor:
         self.hushed = Hushed(quiet_ms, per_hour)
         self.stability = StabilityMonitor(features, reference=reference, window=window) if features else None
         self.series: dict[str, SeriesDetector] = {}
+        self.latest_psi: dict[str, float] = {}
 
     def closed(
         self,
@@ -296,9 +297,11 @@ class DriftMonitor:
         """Take feature rows as served, float32[n, F]."""
         if self.stability is None:
             return []
+        compared = self.stability.update(rows)
+        self.latest_psi.update((name, value) for name, value, _ in compared)
         shifted = [
             (name, value, max(level, self.psi_threshold))
-            for name, value, level in self.stability.update(rows)
+            for name, value, level in compared
             if value > max(level, self.psi_threshold)
         ]
         if not shifted:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -125,6 +126,7 @@ class Store:
             timeout=timeout_s,
         )
         self._redis = aioredis.Redis(connection_pool=pool)
+        self.stats: Counter[str] = Counter()
         self._commit = self._redis.register_script((_HERE / "commit.lua").read_text())
         self._claim = self._redis.register_script((_HERE / "store_claim.lua").read_text())
         self._read = self._redis.register_script((_HERE / "store_read.lua").read_text())
@@ -318,6 +320,7 @@ class Store:
         began = loop.time()
         pause, longest = self._backoff_s
         while True:
+            self.stats[f"redis_{name}"] += 1
             try:
                 return await attempt()
             except (*_UNKNOWN, errors.ResponseError) as error:

@@ -29,12 +29,6 @@ class ApiMetrics:
         self.requests = Counter(
             "freshet_http_requests", "Requests answered", ("route", "status"), registry=registry
         )
-        self.slates = Counter(
-            "freshet_slates_served",
-            "Slates answered over HTTP, by what was missing",
-            ("state",),
-            registry=registry,
-        )
 
     def latency_lately(self) -> dict[str, float | None]:
         """p50 and p99 of slates answered since last asked, ms, as near as the buckets tell; for the console."""

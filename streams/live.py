@@ -45,7 +45,7 @@ class LiveFeed:
         self.board = LiveBoard()
         self.ending: Callable[[], bool] = lambda: False
         self._store, self._partitions, self._metrics = store, partitions, metrics
-        self._watching = 0
+        self.watching = 0
         self._task: asyncio.Task[None] | None = None
         self._history: deque[dict[str, Any]] = deque(maxlen=HISTORY)
         self._ticked = asyncio.Event()
@@ -71,7 +71,7 @@ class LiveFeed:
 
     async def ticks(self) -> AsyncIterator[Mapping[str, Any]]:
         """One a second, for one watcher; the first brings what there is of the last minutes."""
-        self._watching += 1
+        self.watching += 1
         try:
             self._begin()
             yield {"history": [_brief(tick) for tick in self._history], "every_s": TICK_S}
@@ -81,7 +81,7 @@ class LiveFeed:
                 if self._history:
                     yield self._history[-1]
         finally:
-            self._watching -= 1
+            self.watching -= 1
 
     def _begin(self) -> None:
         if not self.listening:
@@ -106,7 +106,7 @@ class LiveFeed:
                 now = time.monotonic()
                 self._tick(now - before)
                 before = now
-                seen = now if self._watching else seen
+                seen = now if self.watching else seen
         finally:
             for task in tasks:
                 task.cancel()

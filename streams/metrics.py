@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    Histogram,
+    Info,
+    ProcessCollector,
+    start_http_server,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -32,6 +40,32 @@ _COUNTERS = {
     "deltas_refused": ("freshet_deltas_refused", "Deltas that could not be read or would do harm"),
     "served": ("freshet_slates_published", "Fresh slates published after an action"),
     "skipped": ("freshet_slates_skipped", "Fresh slates the CPU budget left out"),
+    "store_waits": ("freshet_store_waits", "Times Redis had to be waited for"),
+    "lost_ranges": (
+        "freshet_lost_ranges",
+        "Partitions stopped because the log no longer holds their position",
+    ),
+    "exposures_unreadable": ("freshet_exposures_unreadable", "Slates whose features could not be read"),
+    "labels_of_other_schema": (
+        "freshet_labels_of_other_schema",
+        "Labels whose features are of another version",
+    ),
+    "unsent_dropped": (
+        "freshet_interactions_unsent",
+        "Interactions dropped before other workers heard of them",
+    ),
+    "catalog_items": ("freshet_catalog_entries", "Catalogue entries taken in"),
+    "catalog_rejected": ("freshet_catalog_entries_rejected", "Catalogue entries refused"),
+    "requests": ("freshet_recommendations", "Slates asked for, by an action or a request"),
+    "degraded": ("freshet_recommendations_degraded", "Slates made without a part that could not be had"),
+    "served_stale": ("freshet_recommendations_stale", "Slates that were the user's last good one"),
+    "pipeline_failed": ("freshet_recommendations_failed", "Slates that could not be made"),
+    "exposures_not_logged": (
+        "freshet_exposures_not_logged",
+        "Slates answered whose exposure the log did not take",
+    ),
+    "events_accepted": ("freshet_events_accepted", "Events put into the log over HTTP"),
+    "failed": ("freshet_slates_failed", "Fresh slates that came out empty"),
     "coalesced": ("freshet_slates_coalesced", "Actions whose slate a newer action of the user replaced"),
 }
 
@@ -42,21 +76,23 @@ class Stats(Collector):
     Args:
         sources: each gives a mapping of count to value.
         gauges: name of a gauge to (help, value now).
+        lags: records not yet folded, by partition owned.
     """
 
     def __init__(
         self,
         sources: Iterable[Callable[[], Mapping[str, int]]],
         gauges: Mapping[str, tuple[str, Callable[[], float]]] | None = None,
+        lags: Callable[[], Mapping[int, int]] | None = None,
     ) -> None:
-        self._sources = list(sources)
+        self._sources, self._lags = list(sources), lags
         self._gauges = dict(gauges or {})
 
     def collect(self) -> Iterable[Metric]:
         """All families, as of now."""
         totals: dict[str, int] = {}
         for source in self._sources:
-            for name, value in source().items():
+            for name, value in list(source().items()):
                 totals[name] = totals.get(name, 0) + value
         for name, (family, text) in _COUNTERS.items():
             metric = CounterMetricFamily(family, text)
@@ -69,7 +105,15 @@ class Stats(Collector):
             totals,
             "dead_letters_",
         )
+        yield _by(
+            "freshet_store_operations", "Round trips to Redis, by operation", "operation", totals, "redis_"
+        )
         yield _by("freshet_labels", "Labelled slots, by kind", "kind", totals, "label_")
+        if self._lags is not None:
+            lag = GaugeMetricFamily("freshet_lag_records", "Records not yet folded", labels=["partition"])
+            for partition, records in sorted(self._lags().items()):
+                lag.add_metric([str(partition)], records)
+            yield lag
         for name, (text, read) in self._gauges.items():
             yield GaugeMetricFamily(name, text, value=read())
 
@@ -90,6 +134,13 @@ def freshness(registry: CollectorRegistry) -> Histogram:
         buckets=FRESHNESS_BUCKETS,
         registry=registry,
     )
+
+
+def process(registry: CollectorRegistry) -> None:
+    """CPU time, memory and open files of this process, and its version."""
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    Info("freshet_build", "Version that runs", registry=registry).info({"version": version("freshet")})
 
 
 def expose(registry: CollectorRegistry, port: int, host: str) -> None:

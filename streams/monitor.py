@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 
 import orjson
@@ -21,7 +22,7 @@ class Monitor:
 
     def __init__(self, watch: QualityWatch) -> None:
         self.watch = watch
-        self.told = 0
+        self.counts: Counter[tuple[str, str]] = Counter()  # series, severity
         self._waiting: list[DriftSignal] = []
 
     def observe(self, label: Labelled, predicted: float) -> None:
@@ -36,7 +37,7 @@ class Monitor:
         """Signals since the last call."""
         signals = [*self._waiting, *self.watch.take_signals()]
         self._waiting = []
-        self.told += len(signals)
+        self.counts.update((signal.name.partition(":")[0], signal.severity) for signal in signals)
         return signals
 
 

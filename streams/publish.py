@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import orjson
 from prometheus_client import Histogram
@@ -16,6 +17,7 @@ from serving.recommender import Recommender
 from serving.types import Slate, SlateRequest
 from serving.wire import exposure, named, recommendation
 from streams import validation
+from streams.metrics_slates import SlateMeter
 from streams.outputs import Message, Outputs, dead_letter
 from streams.partitioner import partition_of
 from streams.slates import Owed
@@ -46,11 +48,13 @@ class Publisher:
         now: Callable[[], int],
         record_of: Callable[[int, str], UserRecord | None],
         freshness: Histogram | None = None,
+        meter: SlateMeter | None = None,
     ) -> None:
         self._recommender, self._learner = recommender, learner
         self._outputs, self._store, self._rules = outputs, store, rules
         self._partitions, self._surface, self._n = partitions, surface, n
         self._now, self._record_of, self._freshness = now, record_of, freshness
+        self._meter = meter
         self.stats: Counter[str] = Counter()
 
     async def serve_owed(self, owed: Owed) -> bool:
@@ -63,6 +67,8 @@ class Publisher:
         if not slate.items:
             return False
         await self._produce(slate, caused_by=owed.cause, appended=owed.appended)
+        if self._meter is not None:
+            self._meter.feedback.observe(max(0, self._now() - owed.acted) / 1_000)
         return True
 
     async def answer(self, batch: Batch) -> None:
@@ -91,13 +97,16 @@ class Publisher:
         return await read_user(self._store, user_id, self._partitions)
 
     def _slate(self, request: SlateRequest, record: UserRecord) -> Slate:
-        slate = self._recommender.recommend(request, record, self._now())
+        with self._meter.timed() if self._meter is not None else nullcontext():
+            slate = self._recommender.recommend(request, record, self._now())
         if slate.candidates is not None:
             self._learner.remember(hash64(request.user_id), slate.candidates)
         return slate
 
     async def _produce(self, slate: Slate, *, caused_by: str, appended: int) -> None:
         """First the exposure, so that what is shown can be learnt from; then the slate."""
+        if self._meter is not None:
+            self._meter.shown(slate)
         served = exposure(slate, self._now())
         await self._outputs.send(Message("events", slate.user_id, orjson.dumps(served)))
         await self._recommend(slate, caused_by=caused_by, appended=appended)

@@ -33,6 +33,7 @@ from serving.wire import exposure
 from streams import build, metrics, validation
 from streams.broadcast import BroadcastReader
 from streams.live import LiveFeed
+from streams.metrics_slates import SlateMeter
 from streams.outputs import Message, Outputs
 from streams.settings import Settings
 from streams.users import read_user
@@ -74,8 +75,14 @@ class Replica:
         self.live = LiveFeed(settings.namespace, client, self.store, settings.partitions, self.api_metrics)
         self._lacking = {"models": "not loaded yet", "catalogue": "not heard yet"}
         self._rules = build.rules(settings)
-        parts = (self.replica, self.recommender, self)
-        self.registry.register(metrics.Stats([lambda part=part: part.stats for part in parts]))  # type: ignore[misc]
+        self.meter = SlateMeter(self.registry)
+        parts = (self.replica, self.recommender, self, self.store)
+        gauges = {
+            "freshet_ready": ("1 once requests can be answered", lambda: float(not self._lacking)),
+            "freshet_console_watchers": ("Who looks at the live console", lambda: float(self.live.watching)),
+        }
+        self.registry.register(metrics.Stats([lambda part=part: part.stats for part in parts], gauges))  # type: ignore[misc]
+        metrics.process(self.registry)
 
     # ------------------------------------------------------------------ Backend
 
@@ -93,6 +100,7 @@ class Replica:
 
     async def log(self, slate: Slate) -> None:
         """Hand a slate to the log; a log that is away costs the exposure, counted, not the answer."""
+        self.meter.shown(slate)
         value = orjson.dumps(exposure(slate, now_ms()))
         try:
             async with asyncio.timeout(LOG_PATIENCE_S):

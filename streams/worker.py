@@ -28,6 +28,8 @@ from streams.broadcast import BroadcastReader
 from streams.faust_app import FreshetApp, make_app, use_uvloop
 from streams.faust_app import run as run_apps
 from streams.ingest import Ingest, Partition
+from streams.metrics_models import Learning
+from streams.metrics_slates import SlateMeter
 from streams.monitor import encoded
 from streams.outputs import Message, Outputs, dead_letter
 from streams.positions import Held, Positions
@@ -71,6 +73,7 @@ class Worker:
             self.recommender, self.replica.learner, self.outputs, self.store, rules,
             partitions=settings.partitions, surface=build.default_surface(settings), n=settings.recommend_n,
             now=now_ms, record_of=self._record_of, freshness=metrics.freshness(self.registry),
+            meter=SlateMeter(self.registry),
         )  # fmt: skip
         self.slates = SlateQueue(
             self.publisher.serve_owed,
@@ -87,6 +90,7 @@ class Worker:
         self._untold = 0
         self._much_learnt = asyncio.Event()
         self._unsent: deque[Message] = deque()
+        self._saved_s = time.monotonic()
         self._telling = asyncio.Lock()
 
     # ------------------------------------------------------------------ what follows a commit
@@ -239,29 +243,39 @@ class Worker:
         said = self.replica.say(self._spans)
         image = self.replica.image(now_ms(), self.deltas.positions)
         await self._tell(said)
-        return await asyncio.to_thread(image.write, self.snapshots)
+        version = await asyncio.to_thread(image.write, self.snapshots)
+        self._saved_s = time.monotonic()
+        return version
 
     def _expose(self) -> None:
-        parts = (self.ingest, self.slates, self.replica, self.publisher, self.replica.learner)
+        parts = (
+            self.ingest, self.slates, self.replica, self.publisher, self.replica.learner, self.recommender, self.store,
+        )  # fmt: skip
         sources: list[Callable[[], Mapping[str, int]]] = [partial(getattr, part, "stats") for part in parts]
         gauges = {
-            "freshet_lag_records": ("Records not yet folded, all owned partitions", self._lag),
+            "freshet_snapshot_age_seconds": (
+                "Since this process last saved what it has learnt",
+                lambda: time.monotonic() - self._saved_s,
+            ),
+            "freshet_slates_owed": ("Users waiting for a fresh slate", lambda: float(len(self.slates))),
             "freshet_owned_partitions": (
                 "Partitions owned",
                 lambda: float(len(self._holds())),
             ),
             "freshet_items": ("Items with an interned id", lambda: float(len(self.replica.interner))),
         }
-        self.registry.register(metrics.Stats(sources, gauges))
+        self.registry.register(metrics.Stats(sources, gauges, self._lags))
+        self.registry.register(Learning(self.replica.learner, self.replica.catalog, self.monitor))
+        metrics.process(self.registry)
         metrics.expose(self.registry, self.settings.metrics_port, self.settings.metrics_host)
 
     def _holds(self) -> list[Held]:
         """The partitions owned now; none for a worker that only answers requests."""
         return self.ingest.positions.held() if self.ingest.positions is not None else []
 
-    def _lag(self) -> float:
+    def _lags(self) -> dict[int, int]:
         held = self._holds()
-        return float(sum(max(0, h.state.log_end - (h.own.next or 0)) for h in held if h.state))
+        return {h.partition: max(0, h.state.log_end - (h.own.next or 0)) for h in held if h.state}
 
     # ------------------------------------------------------------------ in the background
 
