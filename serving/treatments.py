@@ -1,0 +1,154 @@
+"""What holds for one user's request: the surface's policy with the overrides of the experiments the user is in.
+
+Assignments are hashes, so nothing is stored; what was worked out is kept until an experiment begins or ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.base import Ids
+from online_models.interning import Interner
+from serving.experiments import Assignment, Experiments
+from serving.filters import Asked, Mask
+from serving.types import SurfacePolicy
+
+OF_SURFACE = frozenset(field.name for field in fields(SurfacePolicy))
+GLOBAL_HOLDOUT = "holdout:global"
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """How one request is answered.
+
+    Attributes:
+        label: the variants, as exposures carry them; empty when the user is in none.
+        n: items of a slate where the request does not say; None is the deployment's number.
+        candidates: ranked at most; None is the deployment's number.
+        exploring: False switches exploration off for these users.
+        model: the version whose heads answer; empty for the one that is live.
+    """
+
+    surface: SurfacePolicy
+    label: str = ""
+    n: int | None = None
+    candidates: int | None = None
+    exploring: bool = True
+    model: str = ""
+
+
+class Treatments:
+    """Treatments by user and surface.
+
+    Args:
+        surfaces: policies by surface; one that is unknown is treated as the first.
+        experiments: what is declared; None is nothing.
+        most: assignments kept, at least 1.
+
+    >>> treatments = Treatments({"home": SurfacePolicy()})
+    >>> treatments.of("alice", "home", now=0).label
+    ''
+    """
+
+    def __init__(
+        self, surfaces: Mapping[str, SurfacePolicy], experiments: Experiments | None = None, *,
+        most: int = 50_000,
+    ) -> None:  # fmt: skip
+        if most < 1:
+            raise ValueError(f"most must be at least 1, not {most}")
+        self.surfaces, self.most = surfaces, most
+        self.experiments = experiments
+        self._known: dict[tuple[str, str], Treatment] = {}
+        self._span = (0, 0)
+
+    def declare(self, experiments: Experiments | None) -> None:
+        """Other experiments hold from now on."""
+        self.experiments = experiments
+        self._known, self._span = {}, (0, 0)
+
+    def surface(self, name: str) -> SurfacePolicy:
+        """How slates of a surface are made for who is in no experiment."""
+        return self.surfaces.get(name) or next(iter(self.surfaces.values()))
+
+    def of(self, user_id: str, surface: str, now: int) -> Treatment:
+        """What holds for a user on a surface at a moment, ms since the epoch."""
+        if self.experiments is None:
+            return Treatment(self.surface(surface))
+        if not self._span[0] <= now < self._span[1] or len(self._known) >= self.most:
+            self._known, self._span = {}, _span(self.experiments, now)
+        key = (user_id, surface)
+        known = self._known.get(key)
+        if known is None:
+            assigned = self.experiments.assign(user_id, surface, now)
+            known = self._known[key] = self._treatment(assigned, surface)
+        return known
+
+    def _treatment(self, assigned: Assignment, surface: str) -> Treatment:
+        overrides = assigned.overrides
+        of_surface = {name: value for name, value in overrides.items() if name in OF_SURFACE}
+        return Treatment(
+            replace(self.surface(surface), **of_surface),
+            self._label(assigned),
+            n=overrides.get("recommend_n"),
+            candidates=overrides.get("candidates"),
+            exploring=bool(overrides.get("exploration", True)),
+            model=str(overrides.get("model_version", "")),
+        )
+
+    def _label(self, assigned: Assignment) -> str:
+        if self.experiments is None or not self.experiments.plan.holdout:
+            return assigned.label
+        part = "held_out" if assigned.held_out else "open"
+        return f"{assigned.label} {GLOBAL_HOLDOUT}/{part}".strip()
+
+
+class HeldOutItemsFilter:
+    """Items in the item holdout: not recommended, to see what they earn by themselves."""
+
+    name = "held_out"
+
+    def __init__(self, treatments: Treatments, interner: Interner) -> None:
+        self._treatments, self._interner = treatments, interner
+        self._of: Experiments | None = None
+        self._out: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._nameless: list[int] = []  # another process gave them a number, their names are to come
+
+    def keep(self, ids: Ids, asked: Asked) -> Mask | None:
+        """See :class:`serving.filters.Filter`."""
+        declared = self._treatments.experiments
+        if declared is None or not declared.plan.item_holdout:
+            return None
+        self._learn(declared)
+        known = np.minimum(ids, len(self._out) - 1)
+        return ~self._out[known]
+
+    def _learn(self, declared: Experiments) -> None:
+        """Items that were named since last asked; ids are dense, so one array holds them all."""
+        if self._of is not declared:
+            self._of, self._out, self._nameless = declared, np.zeros(0, dtype=np.bool_), []
+        new = range(len(self._out), len(self._interner))
+        if not (new or self._nameless):
+            return
+        self._out = np.concatenate([self._out, np.zeros(len(new), dtype=np.bool_)])
+        asked, self._nameless = [*self._nameless, *new], []
+        for number in asked:
+            name = self._interner.name(number)
+            if name:
+                self._out[number] = declared.item_held_out(name)
+            else:
+                self._nameless.append(number)
+
+
+def _span(experiments: Experiments, now: int) -> tuple[int, int]:
+    """From when to when the same experiments run."""
+    edges = [
+        int(at.timestamp() * 1_000)
+        for _, _, experiment in experiments.plan.experiments()
+        for at in (experiment.start, experiment.end)
+    ]
+    before = max((at for at in edges if at <= now), default=0)
+    return before, min((at for at in edges if at > now), default=1 << 62)
