@@ -1,0 +1,177 @@
+"""One version of what is learnt above the sources: an ordering head, a click head, and the calibration of the latter.
+
+Versions share sources, counters and features, so a challenger costs what its heads cost, and learns from the very same
+candidates and labels as the one that is live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from online_models.base import Arrays
+from online_models.calibration import Calibration
+from online_models.candidates import Candidates
+from online_models.features import FeatureSchema
+from online_models.labels import Kind, Labelled
+from online_models.ordering import OrderingHead
+from online_models.ranker import ClickRanker, keep_negative
+
+BASE = "base"
+"""The version that settings make; there before any other."""
+_PARTS = ("ordering", "click", "calibration")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a version differs from the base; None is as the base.
+
+    Attributes:
+        rate, deep_rate, hidden, half_life: of the ordering head (:class:`online_models.ordering.OrderingHead`).
+        alpha, click_half_life_ms: of the click head (:class:`online_models.ranker.ClickRanker`).
+        warm: begin with the weights of the live version, where shapes are the same.
+    """
+
+    rate: float | None = None
+    deep_rate: float | None = None
+    hidden: int | None = None
+    half_life: float | None = None
+    alpha: float | None = None
+    click_half_life_ms: int | None = None
+    warm: bool = True
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Recipe:
+        """A recipe by names and numbers.
+
+        Raises:
+            ValueError: there is no such name, or a value is no number.
+
+        >>> Recipe.of({"rate": 0.05}).rate
+        0.05
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(told) - known):
+            raise ValueError(f"a recipe has no {', '.join(unknown)}; it may name {', '.join(sorted(known))}")
+        for name, value in told.items():
+            if not isinstance(value, bool | int | float):
+                raise ValueError(f"{name} must be a number, not {value!r}")
+        return cls(**told)
+
+
+class Heads:
+    """What orders candidates and says how likely a click is, in one version."""
+
+    def __init__(
+        self, version: str, ordering: OrderingHead, ranker: ClickRanker, calibration: Calibration
+    ) -> None:
+        self.version = version
+        self.ordering, self.ranker, self.calibration = ordering, ranker, calibration
+        self.learning = True
+        self.loss = self.predicted = 0.0
+
+    # ------------------------------------------------------------------ learning
+
+    def learn_order(self, candidates: Candidates, target: int) -> None:
+        """One of the candidates was acted on."""
+        if self.learning:
+            self.ordering.learn(candidates, target)
+
+    def learn_label(self, label: Labelled) -> None:
+        """One slot with its label, in the order in which windows close; calibrated before it is learnt."""
+        if not self.learning:
+            return
+        row, at, surface = label.features, label.position, label.surface
+        kept = keep_negative(row, label.item, self.ranker.negative_rate)
+        if label.kind is Kind.CORRECTION:
+            self.ranker.learn_correction(row, ts=label.ts, position=at, surface=surface, negative_kept=kept)
+            return
+        clicked = label.kind is Kind.POSITIVE
+        self._calibrate(label, clicked)
+        if clicked or kept:
+            self.ranker.learn(row, clicked, ts=label.ts, position=at, surface=surface)
+
+    def _calibrate(self, label: Labelled, clicked: bool) -> None:
+        if len(label.features) == len(self.ranker.features):
+            logits = self.ranker.logits(label.features[None], label.position, label.surface)
+            self.calibration.update(float(logits[0]), clicked, label.surface)
+
+    # ------------------------------------------------------------------ exchange and snapshots
+
+    def take_delta(self) -> dict[str, Arrays]:
+        """What was learnt since last asked, by part; parts that learnt nothing are left out."""
+        told = {"ordering": self.ordering.take_delta(), "click": self.ranker.take_delta()}
+        if told["click"]:
+            told["calibration"] = self.calibration.arrays()
+        return {named(part, self.version): arrays for part, arrays in told.items() if arrays}
+
+    def merge(self, learners: Mapping[str, Arrays], *, calibrated_elsewhere: bool) -> bool:
+        """Take in what another process told of this version; False when it would do harm."""
+        if not self.learning:
+            return True
+        of = {part: learners.get(named(part, self.version)) for part in _PARTS}
+        if calibrated_elsewhere and of["calibration"] is not None:
+            self.calibration.load(of["calibration"])
+        if of["ordering"] is not None and not self.ordering.merge(of["ordering"]):
+            return False
+        return of["click"] is None or self.ranker.merge(of["click"])
+
+    def components(self) -> dict[str, Arrays]:
+        """All that is learnt, by component of a snapshot."""
+        arrays = (self.ordering.arrays(), self.ranker.arrays(), self.calibration.arrays())
+        return {named(part, self.version): a for part, a in zip(_PARTS, arrays, strict=True)}
+
+    def load(self, components: Mapping[str, Arrays]) -> bool:
+        """Restore what :meth:`components` gave; False, and nothing is changed, when it does not hold this version."""
+        of = [components.get(named(part, self.version)) for part in _PARTS]
+        if any(arrays is None for arrays in of):
+            return False
+        ordering, click, calibration = (arrays or {} for arrays in of)
+        try:
+            self.ordering.load(ordering)
+        except ValueError:  # of another shape
+            return False
+        self.ranker.load(click)
+        self.calibration.load(calibration)
+        return True
+
+    def begin_as(self, other: Heads) -> None:
+        """Begin with another version's weights, where the shapes are the same."""
+        parts = {
+            named(part, self.version): a for part, a in zip(_PARTS, other.components().values(), strict=True)
+        }
+        if self.load(parts):
+            for head in (self.ordering, self.ranker):
+                head.take_delta()  # what the other has not told yet is not this one's to tell
+
+
+def challenger(
+    version: str, recipe: Recipe, like: Heads, *, schema: FeatureSchema, floor: Mapping[str, float],
+    surfaces: Sequence[str], seed: int,
+) -> Heads:  # fmt: skip
+    """A version of its own beside ``like``, which it resembles in all that its recipe leaves open."""
+    given = {
+        name: getattr(recipe, name)
+        for name in ("rate", "deep_rate", "hidden", "half_life")
+        if getattr(recipe, name) is not None
+    }
+    ordering = OrderingHead(schema, floor=floor, seed=seed, **given)
+    clicks: dict[str, Any] = {} if recipe.alpha is None else {"alpha": recipe.alpha}
+    if recipe.click_half_life_ms is not None:
+        clicks["half_life_ms"] = recipe.click_half_life_ms
+    old = like.ranker
+    ranker = ClickRanker(old.features, surfaces=surfaces, negative_rate=old.negative_rate, **clicks)
+    made = Heads(version, ordering, ranker, Calibration())
+    if recipe.warm:
+        made.begin_as(like)
+    return made
+
+
+def named(part: str, version: str) -> str:
+    """What a part of a version is called in deltas and snapshots.
+
+    >>> named("click", "base"), named("click", "v2")
+    ('click', 'click@v2')
+    """
+    return part if version == BASE else f"{part}@{version}"
