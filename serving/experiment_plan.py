@@ -55,7 +55,7 @@ class Experiment(_Strict):
     """One question; the first variant is the control.
 
     ``learning``: ``shared`` weights for what differs at serving time only, ``own`` for a variant that changes learning.
-    An empty list of surfaces is all of them.
+    An empty list of surfaces is all of them. ``effect`` is the difference planned for, in clicks an impression.
     """
 
     start: AwareDatetime
@@ -68,6 +68,7 @@ class Experiment(_Strict):
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = ("click_rate",)
     guardrails: tuple[Guardrail, ...] = ()
     learning: Literal["shared", "own"] = "shared"
+    effect: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.005
 
     @model_validator(mode="after")
     def _holds(self) -> Self:
