@@ -42,6 +42,7 @@ class Query:
     recent: tuple[int, ...]
     recent_ts: tuple[int, ...]
     now: int
+    shown: tuple[int, ...] = ()  # lately seen and not acted on, newest first, may repeat
 
 
 @runtime_checkable

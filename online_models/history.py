@@ -24,6 +24,8 @@ _COUNT = struct.Struct("<I")
 _U24 = 0xFFFFFF
 _U32 = 0xFFFFFFFF
 MAX_VETOES = 100
+SHOWN = 40
+"""How many of the latest slots seen without an action are remembered: 120 bytes a user."""
 DAY_MS = 86_400_000
 
 
@@ -57,6 +59,7 @@ class UserRecord:
     group: str = ""
     day: int = 0  # days since the epoch, of the abuse cap
     day_events: int = 0
+    shown: list[int] = field(default_factory=list)  # seen and not acted on, oldest first, at most SHOWN
     impressed: dict[int, int] = field(default_factory=dict)  # fatigue counts; kept in a key of their own
 
     def act(self, item: int, ts: int, seen_max: int = 2_000) -> None:
@@ -64,6 +67,8 @@ class UserRecord:
 
         At most ``seen_max`` older items are remembered, the oldest is forgotten first.
         """
+        if item in self.shown:
+            self.shown = [other for other in self.shown if other != item]
         ts = ts // 1_000 * 1_000
         at = len(self.recent_ts)
         while at and self.recent_ts[at - 1] > ts:
@@ -82,6 +87,11 @@ class UserRecord:
         while len(self.older) > seen_max:
             del self.older[next(iter(self.older))]
 
+    def see(self, item: int) -> None:
+        """Note that a slot was seen; an action on its item takes that back."""
+        self.shown.append(item)
+        del self.shown[:-SHOWN]
+
     def acted(self, item: int) -> bool:
         """Whether the user has acted on the item, as far back as is remembered."""
         return item in self.older or item in self.recent_items
@@ -92,7 +102,9 @@ class UserRecord:
 
     def query(self, user: int, now: int) -> Query:
         """The history as a retriever is asked with it, newest first."""
-        return Query(user, tuple(self.recent_items[::-1]), tuple(self.recent_ts[::-1]), now)
+        return Query(
+            user, tuple(self.recent_items[::-1]), tuple(self.recent_ts[::-1]), now, tuple(self.shown[::-1])
+        )
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to an exact count."""
@@ -146,7 +158,7 @@ def encode(record: UserRecord) -> bytes:
             len(record.counts),
             len(record.windows),
             len(group),
-            0,
+            len(record.shown),
         )
     ]
     for name, n in record.counts.items():
@@ -155,6 +167,7 @@ def encode(record: UserRecord) -> bytes:
     for landmark, (impressions, clicks) in record.windows.items():
         parts.append(_WINDOW.pack(landmark, impressions, clicks))
     parts += [vetoes, group, _u24(record.recent_items), _u24(_gaps(record.recent_ts)), _u24(record.older)]
+    parts.append(_u24(record.shown))
     return b"".join(parts)
 
 
@@ -171,8 +184,8 @@ def decode(raw: bytes) -> UserRecord:
 
 
 def _decode(raw: bytes) -> UserRecord:
-    version, recent, older, last, vetoed, day, day_events, counts, windows, grouped, _ = _HEAD.unpack_from(
-        raw
+    version, recent, older, last, vetoed, day, day_events, counts, windows, grouped, shown = (
+        _HEAD.unpack_from(raw)
     )
     if version != _VERSION:
         raise ValueError(f"version {version}, this build reads {_VERSION}")
@@ -190,11 +203,13 @@ def _decode(raw: bytes) -> UserRecord:
     at += vetoed
     record.group = raw[at : at + grouped].decode()
     at += grouped
-    if len(raw) != at + 3 * (2 * recent + older):
+    if len(raw) != at + 3 * (2 * recent + older + shown):
         raise ValueError("its length does not fit its header")
     record.recent_items = _from_u24(raw[at : at + 3 * recent])
     record.recent_ts = _times(last, _from_u24(raw[at + 3 * recent : at + 6 * recent]))
-    record.older = dict.fromkeys(_from_u24(raw[at + 6 * recent :]))
+    at += 6 * recent
+    record.older = dict.fromkeys(_from_u24(raw[at : at + 3 * older]))
+    record.shown = _from_u24(raw[at + 3 * older :])
     return record
 
 

@@ -219,6 +219,7 @@ class PartitionFold:
         for shown in event.items:
             item = ints[shown.item_id]
             record.count("impression")
+            record.see(item)
             self._decayed(record, event.ts, impressions=1.0)
             if shared:
                 self._counts.impression(item, event.ts, event.surface)
@@ -309,6 +310,7 @@ class PartitionFold:
             receipt["data"] = {
                 "counts": state.record.counts,
                 "history": list(zip(state.record.recent_items, state.record.recent_ts, strict=True)),
+                "seen": list(state.record.shown),
                 "group": state.record.group,
                 "vetoes": sorted(state.record.vetoes),
             }
