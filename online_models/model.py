@@ -28,10 +28,11 @@ from online_models.sources.family import Family, Matrix, Touch
 from online_models.sources.fresh import Fresh
 from online_models.sources.neighbours import Neighbours
 from online_models.sources.popularity import Popularity
+from online_models.sources.tastes import Tastes
 
 log = logging.getLogger(__name__)
 
-FLOOR = {"covisits_20.score": 0.3, "covisits_5.score": 0.3, "vsk.score": 0.3}
+FLOOR = {"covisits_20.score": 0.3, "covisits_5.score": 0.3, "vsk.score": 0.3, "tastes.score": 1.5}
 RESERVED = {"content": 5, "fresh": 5}
 """Candidates that a source may always bring, however little it has been heard on: nothing else knows a new item."""
 
@@ -52,7 +53,7 @@ class Model:
         union: items that are looked at closely for one request; beyond it, those the sources rate highest in sum.
         hidden: units of the ordering head's hidden layer; 0 for none.
         without: families of sources that are left out (``covisits``, ``neighbours``, ``popularity``, ``embedding``,
-            ``content``, ``fresh``), to trade quality for time; not all.
+            ``content``, ``fresh``, ``tastes``), to trade quality for time; not all.
 
     >>> model = Model()
     >>> for user in range(5):
@@ -84,9 +85,11 @@ class Model:
         self.embedding = Embedding(seed=seed)
         self.content = Content()
         self.newest = Fresh()
+        self.tastes = Tastes()
         self._families: dict[str, Family] = {
             "covisits": self.covisits, "neighbours": self.neighbours, "popularity": self.popularity,
             "embedding": self.embedding, "content": self.content, "fresh": self.newest,
+            "tastes": self.tastes,
         }  # fmt: skip
         if not set(without) < set(self._families):
             raise ValueError(f"without must name some of {', '.join(self._families)}, not {sorted(without)}")
@@ -151,7 +154,9 @@ class Model:
         self._room(item)
         self._alive[item] = True
         self.newest.note(item, ts)
+        tags = tuple(tags)
         self.content.note(item, tags=tags, title=title)
+        self.tastes.note(item, tags=tags)
 
     def retire(self, item: int) -> None:
         """The item is gone; it is never proposed again unless :meth:`note_item` brings it back."""
