@@ -30,6 +30,8 @@ MAX_UNSENT = 100_000
 """Interactions kept for the next delta; the oldest beyond it are dropped and counted."""
 
 
+CLICKS_TO_TRUST = 50.0
+"""Clicks after which the click head has half its say in the order."""
 MAX_WORKERS = 64
 """Workers whose calibration is remembered, the last heard."""
 
@@ -87,6 +89,12 @@ class Learner:
     def features(self) -> tuple[str, ...]:
         """Their names, in the order of the rows of an exposure."""
         return self._click.names
+
+    @property
+    def click_weight(self) -> float:
+        """How much the log-odds of a click count beside the ordering head's score: 0 before the first click learnt."""
+        clicks = self.ranker.evidence
+        return clicks / (clicks + CLICKS_TO_TRUST)
 
     def remember(self, user: int, candidates: Candidates) -> None:
         """Keep what a slate was chosen from, with its features as served, for the user's next action."""

@@ -253,6 +253,11 @@ class ClickRanker:
         parts = [(name, value * weights[name]) for name, value in x.items()]
         return sorted(parts, key=lambda part: (-abs(part[1]), part[0]))
 
+    @property
+    def evidence(self) -> float:
+        """About how many clicks the weights rest on: the fading sum of squared errors, others' included."""
+        return float(self.optimizer.total()[-1])
+
     # ------------------------------------------------------------------ exchange and snapshots
 
     def take_delta(self) -> Arrays:

@@ -36,5 +36,6 @@ def reasons(
         "sources": said,
         "order": {name: round(value, 4) for name, value in list(order.items())[:MOST]},
         "click": {name: round(value, 4) for name, value in click[:MOST]},
+        "click_weight": round(learner.click_weight, 4),
         "features": served,
     }

@@ -104,26 +104,22 @@ class Recommender:
         query = record.query(hash64(request.user_id), now)
         candidates = self.retrieval.candidates(query, keep)
         failed = ", ".join(candidates.failed)
-        ranked = self.ranking.order(candidates)
-        rows = np.arange(len(candidates.ids))
+        ranked = self.ranking.order(candidates, record, request.surface, now)
 
         def scores_for(policy: str, seed: int) -> NDArray[np.float64]:
-            features = self.ranking.features(ranked, rows, record, request.surface, now)
-            return self.ranking.scores_for(policy, ranked, features, seed)
+            return self.ranking.scores_for(policy, ranked, seed)
 
         selected = self.selection.select(request, ranked, surface, scores_for, exploring=self.exploring)
-        slate = self._slate(request, record, ranked, selected, now)
+        slate = self._slate(request, ranked, selected)
         slate = self._filled_up(slate, request, keep, now)
         told = degraded or (f"sources: {failed}" if failed else "")
         flags = (*slate.flags, "degraded") if told else slate.flags
         return replace(slate, removed=dict(keep.removed), degraded=told, flags=flags)
 
-    def _slate(
-        self, request: SlateRequest, record: UserRecord, ranked: Ranked, selected: Selected, now: int
-    ) -> Slate:
+    def _slate(self, request: SlateRequest, ranked: Ranked, selected: Selected) -> Slate:
         """What was selected, with its features as served and the probabilities they give."""
         rows = np.array(selected.slate.chosen, dtype=np.intp)
-        features = self.ranking.features(ranked, rows, record, request.surface, now)
+        features = ranked.features[rows]
         positions = np.arange(len(rows))
         probability = self.ranking.probabilities(features, positions, request.surface)
         c = ranked.candidates
@@ -218,6 +214,10 @@ class Recommender:
 
     def _rescued(self, request: SlateRequest, record: UserRecord | None, now: int, degraded: str) -> Slate:
         """What can still be answered when the pipeline fails: the last good list, or what is trending or new."""
+        nothing = Slate(
+            request_id=request.request_id, user_id=request.user_id, surface=request.surface, items=(),
+            policy="reserves", model_version=self.model_version, flags=("degraded",), degraded=degraded,
+        )  # fmt: skip
         try:
             stale = self._stale(request, record, degraded)
             return stale or self._filled_up(nothing, request, self._chain(request, record), now)
@@ -230,10 +230,6 @@ class Recommender:
         return FilterChain(
             self._filters, Asked(request, record or UserRecord(), self.surface(request.surface))
         )
-        nothing = Slate(
-            request_id=request.request_id, user_id=request.user_id, surface=request.surface, items=(),
-            policy="reserves", model_version=self.model_version, flags=("degraded",), degraded=degraded,
-        )  # fmt: skip
 
 
 def _flags(selected: Selected) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ class Selection:
         near = np.flatnonzero(ranked.place < 4 * request.n)
         new = self._new(ranked) if slot is not None else np.zeros(0, dtype=np.intp)
         rows = np.union1d(near, new).astype(np.intp)
-        short = Ranked(ranked.candidates.take(rows), ranked.scores[rows], ranked.place[rows])
+        short = ranked.take(rows)
         wanted = np.searchsorted(rows, new)
         given = self._diversity(Greedy(), short.scores, request, short, surface)
         slate = self._fill(Greedy(), short.scores, request, short, surface, 0, given, slot, wanted)
