@@ -27,6 +27,10 @@ class PositionMoved(FreshetError):
     """The stored position is not the one this worker read: seek to the stored one and read again."""
 
 
+class NamesLost(FreshetError):
+    """Redis has lost item names this process knows the numbers of: they must be given back before any new one."""
+
+
 class CommitInvalid(FreshetError):
     """A write that must not reach Redis, found before the first one was made; ``index`` says which.
 

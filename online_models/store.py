@@ -10,7 +10,8 @@ not add a thing, and after a cut connection the token says whether the commit wa
     own = await store.claim(3)                          # once per assignment; own.next is where to read on
     own = await store.commit(own, [("HINCRBY", store.prefix(3) + "item:7", "clicks", 1)], next_position=42)
 
-Keys of partition ``p`` begin with ``<namespace>:{p}:``; the braces keep them on one node of a Redis Cluster.
+Keys of partition ``p`` begin with ``<namespace>:{p}:``; the braces keep them on one node of a Redis Cluster. After a
+rebuild they are those of a generation, ``<namespace>:g1:{p}:``; ``<namespace>:generation`` says which one is in force.
 """
 
 from __future__ import annotations
@@ -23,11 +24,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import hiredis
-from redis import asyncio as aioredis
 from redis import exceptions as errors
 
-from online_models.errors import CommitInvalid, Fenced, PositionMoved, StoreRefused, StoreUnavailable
+from online_models.errors import (
+    CommitInvalid,
+    Fenced,
+    NamesLost,
+    PositionMoved,
+    StoreRefused,
+    StoreUnavailable,
+)
+from online_models.store_client import UNKNOWN, RedisAddress, connect, may_pass
 from online_models.store_writes import Arg, Write, chunks, lay_out
 
 __all__ = ["Arg", "Ownership", "Store", "Write", "key"]
@@ -35,20 +42,8 @@ __all__ = ["Arg", "Ownership", "Store", "Write", "key"]
 _T = TypeVar("_T")
 _HERE = Path(__file__).parent
 _DONE, _REFUSED, _WRONG_TYPE = 1, 0, 2
-# The connection was cut or time ran out: the command may have been done, or may yet be.
-_UNKNOWN = (errors.ConnectionError, errors.TimeoutError, OSError)
-# Redis answered that it will not do it now; nothing was done.
-_NOT_NOW = (
-    errors.BusyLoadingError,
-    errors.ReadOnlyError,
-    errors.OutOfMemoryError,
-    errors.ClusterDownError,
-    errors.MasterDownError,
-    errors.TryAgainError,
-)
 MOST_READS = 2_000
 """Keys read by one script; it holds up Redis for a millisecond or two."""
-_NOT_NOW_TEXTS = ("NOREPLICAS", "MISCONF", "BUSY ", "OOM ")
 
 
 def key(namespace: str, partition: int, *parts: object) -> str:
@@ -69,22 +64,14 @@ class Ownership:
     seq: int  # grows by one with each commit
     next: int | None  # position of the first record not yet folded in; None before the first commit
     token: str  # names the claim or commit that came last
-
-
-class _Connection(aioredis.Connection):
-    """Packs commands in C, as redis-py's synchronous connection does; a large commit spends half its time there."""
-
-    def pack_command(self, *args: Any) -> list[bytes]:
-        """The bytes to send; the first argument may be a command of two words."""
-        name = args[0].encode() if isinstance(args[0], str) else args[0]
-        return [hiredis.pack_command((*name.split(), *args[1:]))]
+    generation: int = 0  # of the keys it was read from
 
 
 class Store:
     """The state of one deployment in Redis.
 
     Args:
-        url: ``redis://host:port/db`` (``rediss://`` for TLS).
+        url: ``redis://host:port/db`` (``rediss://`` for TLS), or an address with Sentinels or a cluster.
         namespace: prefix of every key.
         timeout_s: how long one command may take before its outcome is unknown.
         patience_s: how long an operation is tried before `StoreUnavailable`; None waits as long as it takes.
@@ -97,7 +84,7 @@ class Store:
 
     def __init__(
         self,
-        url: str,
+        url: str | RedisAddress,
         namespace: str,
         *,
         timeout_s: float = 5.0,
@@ -114,45 +101,47 @@ class Store:
         self.patience_s = patience_s
         self._backoff_s = backoff_s
         self._on_wait = on_wait
-        # protocol=2: two open faults with 3 (redis-py #4283, #4260). No retries in the client: it could add twice.
-        pool = aioredis.BlockingConnectionPool.from_url(
-            url,
-            connection_class=_Connection,  # a URL of another scheme (rediss) brings its own
-            protocol=2,
-            retry=None,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            max_connections=connections,
-            timeout=timeout_s,
-        )
-        self._redis = aioredis.Redis(connection_pool=pool)
+        self.generation = 0
+        self._partitions: int | None = None  # as the last check was told
+        address = RedisAddress(url) if isinstance(url, str) else url
+        self._redis = connect(address, timeout_s=timeout_s, connections=connections)
         self.stats: Counter[str] = Counter()
         self._commit = self._redis.register_script((_HERE / "commit.lua").read_text())
         self._claim = self._redis.register_script((_HERE / "store_claim.lua").read_text())
         self._read = self._redis.register_script((_HERE / "store_read.lua").read_text())
         self._intern = self._redis.register_script((_HERE / "store_intern.lua").read_text())
 
-    def prefix(self, partition: int) -> str:
-        """What the keys of a partition begin with, colon included."""
-        return f"{self.namespace}:{{{partition}}}:"
+    @property
+    def redis(self) -> Any:
+        """The client below, for what an operator does."""
+        return self._redis
+
+    def root(self, generation: int) -> str:
+        """What the keys of a generation begin with, colon included."""
+        return f"{self.namespace}:g{generation}:" if generation else f"{self.namespace}:"
+
+    def prefix(self, partition: int, generation: int | None = None) -> str:
+        """What the keys of a partition begin with, colon included; of the generation in force when none is given."""
+        return f"{self.root(self.generation if generation is None else generation)}{{{partition}}}:"
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._redis.aclose(close_connection_pool=True)
+        await self._redis.aclose()
 
     # ------------------------------------------------------------------ ownership
 
     async def claim(self, partition: int) -> Ownership:
         """Take a partition over: whoever held it before can commit no more. Once per assignment."""
-        token = uuid.uuid4().hex
+        token, generation = uuid.uuid4().hex, self.generation
 
         async def attempt() -> Ownership:
             while True:
-                found = await self._held(partition)
-                answer: Any = await self._claim(keys=self._guard(partition), args=[found.token, token])
+                found = await self._held(partition, generation)
+                guard = self._guard(partition, generation)
+                answer: Any = await self._claim(keys=guard, args=[found.token, token])
                 if answer is not None:
-                    epoch, seq, next_ = answer
-                    return Ownership(partition, int(epoch), int(seq), _position(next_ or None), token)
+                    epoch, seq, next_ = int(answer[0]), int(answer[1]), _position(answer[2] or None)
+                    return Ownership(partition, epoch, seq, next_, token, generation)
 
         return await self._patiently("claim", attempt)
 
@@ -164,7 +153,7 @@ class Store:
         """
 
         async def attempt() -> Ownership:
-            found = await self._held(own.partition)
+            found = await self._held(own.partition, own.generation)
             if found.epoch != own.epoch:
                 raise Fenced(f"partition {own.partition}: epoch {found.epoch}, ours was {own.epoch}")
             return found
@@ -196,31 +185,34 @@ class Store:
         if next_position is not None and (next_position < 0 or (own.next or 0) > next_position):
             raise ValueError(f"next_position: at least {own.next or 0}, not {next_position}")
         mine = replace(own, seq=own.seq + 1, next=next_position, token=uuid.uuid4().hex)
-        flat, sources = lay_out(writes, self.prefix(own.partition))
+        flat, sources = lay_out(writes, self.prefix(own.partition, own.generation))
         nexts = ["" if n is None else n for n in (own.next, next_position)]
         args = [own.epoch, own.seq, nexts[0], own.token, mine.seq, nexts[1], mine.token, *flat]
+        guard = self._guard(own.partition, own.generation)
         in_doubt = False
 
         async def attempt() -> Ownership:
             nonlocal in_doubt
-            if in_doubt and (await self._held(own.partition)).token == mine.token:
+            if in_doubt and (await self._held(own.partition, own.generation)).token == mine.token:
                 return mine
             try:
-                answer: Any = await self._commit(keys=self._guard(own.partition), args=args)
-            except _UNKNOWN:
+                answer: Any = await self._commit(keys=guard, args=args)
+            except UNKNOWN:
                 in_doubt = True  # it may have been made, or may be made yet
                 raise
             return _outcome(answer, own, mine, sources)
 
         return await self._patiently("commit", attempt, patience_s)
 
-    async def _held(self, partition: int) -> Ownership:
-        held: list[Any] = await self._redis.mget(self._guard(partition))
+    async def _held(self, partition: int, generation: int) -> Ownership:
+        held: list[Any] = await self._redis.mget(self._guard(partition, generation))
         epoch, seq, next_, token = held
-        return Ownership(partition, int(epoch or 0), int(seq or 0), _position(next_), (token or b"").decode())
+        return Ownership(
+            partition, int(epoch or 0), int(seq or 0), _position(next_), (token or b"").decode(), generation
+        )
 
-    def _guard(self, partition: int) -> list[str]:
-        return [f"{self.prefix(partition)}{part}" for part in ("epoch", "seq", "next", "commit")]
+    def _guard(self, partition: int, generation: int) -> list[str]:
+        return [f"{self.prefix(partition, generation)}{part}" for part in ("epoch", "seq", "next", "commit")]
 
     # ------------------------------------------------------------------ reads
 
@@ -263,36 +255,68 @@ class Store:
 
         async def attempt() -> None:
             memory: Any = await self._redis.info("memory")
-            policy = memory.get("maxmemory_policy", "noeviction")
-            if policy != "noeviction":
-                raise StoreRefused(
-                    f"Redis may evict state (maxmemory-policy {policy}):  "
-                    "redis-cli config set maxmemory-policy noeviction"
-                )
-            if partitions is not None:
-                await self._check_partitions(partitions)
+            nodes = (
+                memory.values() if memory and all(isinstance(v, dict) for v in memory.values()) else [memory]
+            )
+            for policy in (node.get("maxmemory_policy", "noeviction") for node in nodes):
+                if policy != "noeviction":
+                    raise StoreRefused(
+                        f"Redis may evict state (maxmemory-policy {policy}):  "
+                        "redis-cli config set maxmemory-policy noeviction"
+                    )
 
         await self._patiently("check", attempt)
+        self._partitions = partitions
+        await self.follow()
 
-    async def _check_partitions(self, partitions: int) -> None:
-        name = f"{self.namespace}:partitions"
-        await self._redis.set(name, partitions, nx=True)
+    async def follow(self) -> bool:
+        """Go over to the generation that was swapped in last; whether it is another than before.
+
+        Raises:
+            StoreRefused: it was built with another number of partitions than `check` was told; we stay where we were.
+        """
+
+        async def attempt() -> bool:
+            newest = int(await self._redis.get(f"{self.namespace}:generation") or 0)
+            if self._partitions is not None:
+                await self._check_partitions(self._partitions, newest)
+            before, self.generation = self.generation, newest
+            return newest != before
+
+        return await self._patiently("follow", attempt)
+
+    async def _check_partitions(self, partitions: int, generation: int) -> None:
+        name = f"{self.root(generation)}partitions"
         stored = int(await self._redis.get(name) or 0)
+        if not stored:
+            await self._redis.set(name, partitions, nx=True)
+            stored = int(await self._redis.get(name) or 0)
         if stored != partitions:
             raise StoreRefused(
-                f"namespace {self.namespace!r} was built with {stored} partitions and the topic has {partitions}: "
-                "users would change owners. Rebuild the state from the log:  freshet rebuild"
+                f"namespace {self.namespace!r} was built with {stored} partitions and FRESHET_PARTITIONS is "
+                f"{partitions}: users would change owners. Set FRESHET_PARTITIONS={stored}; where the topic itself has "
+                f"{partitions} now, build the state anew from the log:  freshet rebuild"
             )
 
     # ------------------------------------------------------------------ interning
 
-    async def intern(self, ids: Sequence[str]) -> list[int]:
-        """Dense integers for item ids, in their order: known ones keep theirs, new ones get the next. Idempotent."""
+    async def intern(self, ids: Sequence[str], known: int = 0) -> list[int]:
+        """Dense integers for item ids, in their order: known ones keep theirs, new ones get the next. Idempotent.
+
+        Args:
+            known: how many names the caller has seen there already.
+
+        Raises:
+            NamesLost: Redis holds fewer than ``known``; a number given now could stand for two items.
+        """
         numbers: list[int] = []
         for part in chunks(ids, 2_000):
 
             async def attempt(part: Sequence[str] = part) -> list[int]:
-                return list(await self._intern(keys=[f"{self.namespace}:items"], args=list(part)))
+                answer = await self._intern(keys=[f"{self.namespace}:items"], args=[known, *part])
+                if answer is None:
+                    raise NamesLost(f"Redis holds fewer than the {known} item names that were there before")
+                return list(answer)
 
             numbers.extend(await self._patiently("intern", attempt))
         return numbers
@@ -309,6 +333,20 @@ class Store:
 
         return await self._patiently("interned", attempt)
 
+    async def restore_names(self, names: Sequence[str]) -> bool:
+        """Give Redis back the names it has lost; False when a number stands for another item by now."""
+        kept = {name: number for number, name in enumerate(names) if name}
+
+        async def attempt() -> bool:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for name, number in kept.items():
+                    pipe.hsetnx(f"{self.namespace}:items", name, number)
+                await pipe.execute()
+            found = dict(enumerate(await self.interned()))
+            return all(found.get(number) == name for name, number in kept.items())
+
+        return await self._patiently("restore_names", attempt)
+
     # ------------------------------------------------------------------ waiting
 
     async def _patiently(
@@ -323,8 +361,8 @@ class Store:
             self.stats[f"redis_{name}"] += 1
             try:
                 return await attempt()
-            except (*_UNKNOWN, errors.ResponseError) as error:
-                if not _may_pass(error):
+            except (*UNKNOWN, errors.ResponseError) as error:
+                if not may_pass(error):
                     raise
                 waited = loop.time() - began
                 if patience is not None and waited + pause > patience:
@@ -333,12 +371,6 @@ class Store:
                     self._on_wait(name, waited, error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, longest)
-
-
-def _may_pass(error: Exception) -> bool:
-    if isinstance(error, _NOT_NOW) or not isinstance(error, errors.ResponseError):
-        return not isinstance(error, errors.AuthenticationError)
-    return str(error).startswith(_NOT_NOW_TEXTS)
 
 
 def _outcome(answer: Any, own: Ownership, mine: Ownership, sources: list[int]) -> Ownership:

@@ -34,7 +34,9 @@ async def report(url: str, namespace: str, *, timeout_s: float = 5.0) -> StoreRe
     try:
         info: Any = await client.info()
         seconds, micros = await client.time()
-        stored = await client.get(f"{namespace}:partitions")
+        generation = int(await client.get(f"{namespace}:generation") or 0)
+        root = f"{namespace}:g{generation}:" if generation else f"{namespace}:"
+        stored = await client.get(f"{root}partitions")
     except (RedisError, OSError, ValueError) as error:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
     finally:

@@ -9,6 +9,7 @@ from aiokafka.helpers import create_ssl_context
 
 from online_models.state import FoldPolicy
 from online_models.store import Store
+from online_models.store_client import RedisAddress
 from serving.assembly import assemble
 from serving.recommender import Recommender
 from serving.types import SurfacePolicy
@@ -51,6 +52,16 @@ def fold_policy(settings: Settings) -> FoldPolicy:
 def surfaces(settings: Settings) -> dict[str, SurfacePolicy]:
     """How slates are made, by surface."""
     return {name: SurfacePolicy(**surface.model_dump()) for name, surface in settings.surfaces.items()}
+
+
+def redis_address(settings: Settings) -> RedisAddress:
+    """Where Redis is."""
+    return RedisAddress(settings.redis_url.get_secret_value())
+
+
+def store(settings: Settings, **more: Any) -> Store:
+    """The state of the namespace; ``more`` are further arguments of :class:`online_models.store.Store`."""
+    return Store(redis_address(settings), settings.namespace, **more)
 
 
 def learnt(

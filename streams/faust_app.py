@@ -81,6 +81,7 @@ def make_app(
         "broker_commit_interval": commit_interval_s,
         "broker_credentials": credentials,
         "consumer_group_instance_id": instance_id,
+        "consumer_metadata_max_age_ms": 30_000,  # when added partitions are seen
         "stream_wait_empty": False,
         "topic_allow_declare": False,
         "topic_disable_leader": True,

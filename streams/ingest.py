@@ -23,6 +23,7 @@ from online_models.state import FoldPolicy, Outcome, PartitionFold, Timed
 from online_models.store import Store
 from online_models.userstate import UserKeys
 from streams import validation
+from streams.names import intern
 from streams.outputs import Message, Outputs, dead_letter
 from streams.partitioner import partition_of
 from streams.positions import Held, Positions
@@ -112,7 +113,7 @@ class Ingest:
 
     async def _read_partition(self, held: Held) -> dict[str, int]:
         """Begin anew from what is stored; returns who is owed a slate, and when they acted."""
-        prefix = self.store.prefix(held.partition)
+        prefix = self.store.prefix(held.partition, held.own.generation)
         due, watermark, dirty = await self.store.read(
             [
                 ("ZRANGE", f"{prefix}due", 0, -1, "WITHSCORES"),
@@ -154,6 +155,11 @@ class Ingest:
             return
         async with part.lock:
             await self._commit(held, Sorted(), held.own.next, watermark)
+
+    async def settle(self, held: Held) -> None:
+        """Write the debts that are settled, whatever the position."""
+        async with held.state.lock:
+            await self._commit(held, Sorted(), held.own.next or 0)
 
     async def _safely(self, batch: Batch, held: Held) -> bool:
         """Fold a batch; one that fails by itself is halved down to the record at fault, a dead letter.
@@ -260,7 +266,7 @@ class Ingest:
         names = {name for timed in events for name in items_of(timed.event)}
         unknown = sorted(name for name in names if self.interner.get(name) is None)
         if unknown:
-            numbers = await self.store.intern(unknown)
+            numbers = await intern(self.store, self.interner, unknown)
             self.interner.add(list(zip(unknown, numbers, strict=True)))
         return {name: number for name in names if (number := self.interner.get(name)) is not None}
 

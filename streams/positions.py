@@ -149,6 +149,12 @@ class Positions:
             await self._admit(Held(own, held.generation))
             self._seek(held.partition, BEGINNING if own.next is None else own.next)
 
+    def renew(self) -> None:
+        """Begin every hold anew: the store has gone over to another generation."""
+        for partition in list(self._held):
+            self.drop(partition)
+            self._seek(partition, None)
+
     def revoked(self, gone: Iterable[tuple[str, int]]) -> None:
         """Forget partitions that are no longer ours."""
         for topic, partition in gone:

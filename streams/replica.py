@@ -28,6 +28,7 @@ from online_models.learner import Learner
 from online_models.snapshot import Snapshot, SnapshotStore
 from online_models.store import Store
 from streams import validation
+from streams.names import intern
 from streams.validation import Rejected, Rules
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Replica:
         entries = [(record, self._entry(record)) for record in records]
         names = sorted({item_id for _, (item_id, _) in entries if self.interner.get(item_id) is None})
         if names:
-            numbers = await self._store.intern(names)
+            numbers = await intern(self._store, self.interner, names)
             self.interner.add(list(zip(names, numbers, strict=True)))
         for record, (item_id, entry) in entries:
             number = self.interner.get(item_id)

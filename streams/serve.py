@@ -24,7 +24,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 from online_models.errors import StoreRefused
 from online_models.history import UserRecord
 from online_models.snapshot import SnapshotStore
-from online_models.store import Store
 from serving.api import create_app
 from serving.api_metrics import ApiMetrics
 from serving.problems import ProblemError
@@ -43,6 +42,8 @@ log = logging.getLogger(__name__)
 
 STORE_PATIENCE_S = 0.25
 """How long a request waits for Redis before it is answered without the user's state."""
+FOLLOW_S = 1.0
+"""How often is asked whether the state was rebuilt."""
 LOG_PATIENCE_S = 0.05
 ACK_PATIENCE_S = 10.0
 
@@ -58,9 +59,8 @@ class Replica:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         client = build.kafka_client(settings)
-        url = settings.redis_url.get_secret_value()
-        self.store = Store(url, settings.namespace, timeout_s=STORE_PATIENCE_S, patience_s=STORE_PATIENCE_S)
-        self.slow_store = Store(url, settings.namespace, patience_s=None, on_wait=self._waiting)
+        self.store = build.store(settings, timeout_s=STORE_PATIENCE_S, patience_s=STORE_PATIENCE_S)
+        self.slow_store = build.store(settings, patience_s=None, on_wait=self._waiting)
         self.outputs = Outputs(settings.namespace, client)
         name = f"api-{uuid.uuid4().hex[:12]}"
         self.replica, self.recommender, _ = build.learnt(settings, name, self.slow_store, watching=False)
@@ -178,9 +178,22 @@ class Replica:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.catalog.run())
             tasks.create_task(self.deltas.run())
+            tasks.create_task(self._follow())
             await asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())
             self._lacking = {}
             log.info("ready: %d items", len(self.replica.interner))
+
+    async def _follow(self) -> None:
+        """Read users from the generation that is in force."""
+        self.store.generation = self.slow_store.generation
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            try:
+                await self.slow_store.follow()
+            except StoreRefused as error:
+                log.error("%s; users are read as they were before", error)
+                return
+            self.store.generation = self.slow_store.generation
 
     def _waiting(self, operation: str, seconds: float, error: Exception) -> None:
         if seconds > 1.0:

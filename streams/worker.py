@@ -21,7 +21,6 @@ from online_models.errors import SettingsError, StoreRefused
 from online_models.history import UserRecord
 from online_models.snapshot import SnapshotStore
 from online_models.state import Outcome, PartitionFold
-from online_models.store import Store
 from streams import build, collector, metrics
 from streams.bridge import bridged
 from streams.broadcast import BroadcastReader
@@ -41,6 +40,8 @@ from streams.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
+FOLLOW_S = 1.0
+"""How often is asked whether the state was rebuilt."""
 FOLDS_AT_ONCE = 3
 """Partitions folded at once: while Redis works on one's commit, another's batch is folded."""
 
@@ -57,9 +58,7 @@ class Worker:
         self.settings = settings
         self.name = f"worker-{uuid.uuid4().hex[:12]}"
         client = build.kafka_client(settings)
-        self.store = Store(
-            settings.redis_url.get_secret_value(), settings.namespace, patience_s=None, on_wait=self._waiting
-        )
+        self.store = build.store(settings, patience_s=None, on_wait=self._waiting)
         self.outputs = Outputs(settings.namespace, client)
         self.registry = CollectorRegistry()
         self.replica, self.recommender, self.monitor = build.learnt(settings, self.name, self.store)
@@ -203,7 +202,7 @@ class Worker:
         self.watchdog.start()
         coroutines: tuple[Coroutine[Any, Any, None], ...] = (
             self.catalog.run(), self.deltas.run(), self._mix(), self._signals(), self._quiet(), self._beat(),
-            self._save_regularly(), self.slates.run(),
+            self._save_regularly(), self._follow(), self.slates.run(),
         )  # fmt: skip
         self.background += [asyncio.create_task(coroutine) for coroutine in coroutines]
         heard = asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())
@@ -331,6 +330,14 @@ class Worker:
                 idle = time.monotonic() - part.last_batch_s > idle_s
                 mark = now_ms() - self.settings.allowed_lateness_ms if idle else part.fold.watermark
                 await self.ingest.tick(held, mark)
+
+    async def _follow(self) -> None:
+        """Go over to a generation that was rebuilt; one of another partition count ends this worker."""
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            if await self.store.follow() and self.ingest.positions is not None:
+                log.info("generation %d is in force now", self.store.generation)
+                self.ingest.positions.renew()
 
     async def _save_regularly(self) -> None:
         while True:

@@ -1,0 +1,222 @@
+"""``freshet rebuild``: the state folded anew from the log, beside the one in force, then put in its place.
+
+Workers and API go on with the old generation meanwhile. The new one is built by the worker's own fold, from all
+partitions in the order of the records' time, so that a user whose partition has changed is still read in order. What
+the first run produced (dead letters, receipts, slates) is not produced again, and nobody is owed a slate afterwards.
+What was learnt (weights, sources) is not touched: it lives in the snapshots and the deltas.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+from aiokafka import ConsumerRecord
+
+from online_models import generations
+from online_models.errors import SettingsError
+from online_models.interning import Interner
+from online_models.state import Outcome, PartitionFold
+from online_models.store import Store, Write
+from streams import build
+from streams.ingest import Ingest
+from streams.log_reader import LogReader
+from streams.outputs import Message
+from streams.partitioner import partition_of
+from streams.positions import Held
+from streams.settings import Settings
+from streams.transport_batch import Batch, Record
+
+log = logging.getLogger(__name__)
+
+ROUND = 5_000
+"""Records folded at a time, over all partitions."""
+NEAR = 2_000
+"""Records behind the log's end at which the new generation takes over; the workers fold the rest."""
+MOST_LAPS = 20
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What a rebuild has done."""
+
+    generation: int
+    records: int = 0
+    copies: int = 0  # records that were rerouted: their originals are folded instead
+    seconds: float = 0.0
+    positions: dict[int, int] = field(default_factory=dict)
+    stats: Counter[str] = field(default_factory=Counter)
+
+
+class _Silent:
+    """In place of the outputs: what a record led to was produced when it was first folded."""
+
+    async def deliver(self, messages: Iterable[Message]) -> None:
+        """Nothing."""
+
+
+class _Unlearnt:
+    """In place of what follows a commit: nothing is learnt, and debts count as settled."""
+
+    def committed(self, held: Held, outcome: Outcome) -> None:
+        """Settle what the fold owes: the users were served when it happened."""
+        for user_id, cause in list(held.state.fold.owing.items()):
+            held.state.fold.published(user_id, cause)
+
+    def adopted(self, partition: int, fold: PartitionFold, owed: Mapping[str, int]) -> None:
+        """Nothing: the generation is empty."""
+
+    def dropped(self, partition: int) -> None:
+        """Nothing."""
+
+
+class _Owned:
+    """In place of the worker's positions: every partition is ours, and none has a position before the end."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.held: dict[int, Held] = {}
+
+    def admit(self, batch: Batch) -> Held:
+        """Whatever comes is in order."""
+        return self.held[batch.partition]
+
+    async def commit(self, held: Held, writes: list[Write], next_position: int | None) -> bool:
+        """Write what was folded; the position is set by :meth:`finish`."""
+        held.own = await self._store.commit(held.own, writes, None)
+        return True
+
+    async def finish(self, partition: int, position: int) -> None:
+        """Say where the workers read on."""
+        held = self.held[partition]
+        held.own = await self._store.commit(held.own, [], position)
+
+
+class Rebuild:
+    """One rebuild.
+
+    Args:
+        since: fold the log from this time on, ms; None is from its beginning.
+        told: called with (records folded, records to fold) now and then.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        since: int | None = None,
+        told: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._settings, self._told = settings, told
+        self._store = build.store(settings, patience_s=None)
+        self._reader = LogReader(f"{settings.namespace}.events", build.kafka_client(settings), since=since)
+        self._owned = _Owned(self._store)
+        self._ingest = Ingest(
+            self._store, _Silent(), Interner(), _Unlearnt(), build.fold_policy(settings), build.rules(settings),  # type: ignore[arg-type]
+            partitions=settings.partitions, clock=time.monotonic,
+        )  # fmt: skip
+        self._ingest.positions = self._owned  # type: ignore[assignment]
+        self._result = Rebuilt(0)
+
+    async def run(self) -> Rebuilt:
+        """Build a generation up to the log's end and put it in force.
+
+        Raises:
+            SettingsError: the topic has another number of partitions than the settings say.
+            StoreRefused: Redis may evict state.
+        """
+        began = time.monotonic()
+        try:
+            await self._begin()
+            for _ in range(MOST_LAPS):
+                await self._lap()
+                if await self._reader.move_ends() <= NEAR:
+                    break
+            await self._finish()
+        finally:
+            await self._reader.close()
+            await self._store.close()
+        self._result.seconds = time.monotonic() - began
+        return self._result
+
+    async def _begin(self) -> None:
+        partitions = self._settings.partitions
+        await self._reader.open()
+        if self._reader.partitions != partitions:
+            raise SettingsError(
+                f"{self._reader.topic} has {self._reader.partitions} partitions: set FRESHET_PARTITIONS to that"
+            )
+        await self._store.check()
+        await generations.clean(self._store)
+        self._result.generation = await generations.begin(self._store, partitions)
+        names = await self._store.interned()
+        self._ingest.interner.add([(name, number) for number, name in enumerate(names)])
+        for partition in range(partitions):
+            held = Held(await self._store.claim(partition), 0)
+            await self._ingest.claimed(held)
+            self._owned.held[partition] = held
+
+    async def _lap(self) -> None:
+        """Fold up to where the log ended when the lap began."""
+        gathered: list[ConsumerRecord] = []
+        async for record in self._reader.records():
+            gathered.append(record)
+            if len(gathered) >= ROUND:
+                await self._fold(gathered)
+                gathered = []
+        await self._fold(gathered)
+
+    async def _fold(self, records: list[ConsumerRecord]) -> None:
+        homes: defaultdict[int, list[Record]] = defaultdict(list)
+        for record in records:
+            if self._is_copy(record):
+                self._result.copies += 1
+                continue
+            headers = tuple(record.headers or ())
+            homes[self._home(record)].append(
+                Record(record.offset, record.timestamp, record.key, record.value, headers)
+            )
+        for partition, mine in sorted(homes.items()):
+            for at in range(0, len(mine), 1_000):
+                part = tuple(mine[at : at + 1_000])
+                await self._ingest.batch(Batch(self._reader.topic, partition, 0, 0, 0, part))
+        self._result.records += len(records)
+        if self._told is not None:
+            self._told(self._result.records, self._result.records + self._reader.left())
+
+    def _is_copy(self, record: ConsumerRecord) -> bool:
+        """Whether it is a copy that a worker sent to another partition, of a record that is folded, too."""
+        for name, value in record.headers or ():
+            partition, dash, offset = value.decode("ascii", "replace").partition("-")
+            if name == "rerouted" and dash and partition.isdigit() and offset.isdigit():
+                begin = self._reader.begins.get(int(partition))
+                return begin is not None and int(offset) >= begin
+        return False
+
+    def _home(self, record: ConsumerRecord) -> int:
+        try:
+            return partition_of(orjson.loads(record.value)["user_id"], self._settings.partitions)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return int(record.partition)  # it becomes no part of the state wherever it is looked at
+
+    async def _finish(self) -> None:
+        for partition, held in self._owned.held.items():
+            await self._ingest.settle(held)
+            await self._owned.finish(partition, self._reader.reached[partition])
+        self._result.positions = dict(self._reader.reached)
+        self._result.stats.update(self._ingest.stats)
+        await generations.swap(self._store)
+        log.info("generation %d is in force, up to %s", self._result.generation, self._result.positions)
+
+
+async def clean(settings: Settings) -> int:
+    """Remove the generations that are not in force; returns how many keys went."""
+    store = build.store(settings)
+    try:
+        return await generations.clean(store)
+    finally:
+        await store.close()
