@@ -6,6 +6,8 @@ import time
 from itertools import pairwise
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.problems import document
@@ -80,15 +82,33 @@ class Measured:
                 stream = dict(message["headers"]).get(b"content-type", b"").startswith(b"text/event-stream")
             await send(message)
 
-        length = int(dict(scope["headers"]).get(b"content-length", b"0") or 0)
-        if length > self._max:
-            refusal = document(
-                413, "Too large", f"body: {length} bytes, at most {self._max}", [("body", "too large")]
-            )
+        taken = 0
+
+        async def receiving() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._max:  # sent in pieces, without its length
+                raise HTTPException(413, f"more than {self._max} bytes")
+            return message
+
+        refusal = self._refusal(dict(scope["headers"]).get(b"content-length", b"0"))
+        if refusal is not None:
             await refusal(scope, receive, sending)
         else:
-            await self._app(scope, receive, sending)
+            await self._app(scope, receiving, sending)
         route = getattr(scope.get("route"), "path", "(none)")
         if not stream:  # a stream lasts as long as somebody watches
             self._metrics.latency.labels(route).observe(time.perf_counter() - begun)
         self._metrics.requests.labels(route, str(status)).inc()
+
+    def _refusal(self, length: bytes) -> Response | None:
+        """The answer to a body that says it is too large, or does not say how large it is."""
+        if not length.isdigit():
+            return document(
+                400, "Bad request", "content-length: not a number", [("content-length", "not a number")]
+            )
+        if int(length) > self._max:
+            told = f"{int(length)} bytes, at most {self._max}"
+            return document(413, "Too large", f"body: {told}", [("body", told)])
+        return None

@@ -12,6 +12,8 @@ from starlette.exceptions import HTTPException
 
 log = logging.getLogger(__name__)
 _MEDIA = "application/problem+json"
+_OF_BODY = (400, 413)
+"""What the framework says of a body that cannot be read, or is too large."""
 
 
 class ProblemError(Exception):
@@ -50,13 +52,19 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        errors = [(_field(e["loc"]), str(e["msg"])) for e in error.errors()]
+        errors = [
+            ("body" if e["type"] == "json_invalid" else _field(e["loc"]), str(e["msg"]))
+            for e in error.errors()
+        ]
         detail = "; ".join(f"{field}: {what}" for field, what in errors[:3])
         return document(422, "Bad input", detail, errors)
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> Response:
-        return document(error.status_code, str(error.detail), str(error.detail))
+        told = str(error.detail)
+        return document(
+            error.status_code, told, told, [("body", told)] if error.status_code in _OF_BODY else ()
+        )
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> Response:

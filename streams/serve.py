@@ -113,8 +113,11 @@ class Replica:
         now = now_ms()
         ids, messages, errors = [], [], []
         for k, event in enumerate(events):
-            value = orjson.dumps({"event_id": uuid.uuid4().hex, "ts": now} | event)
-            checked = validation.event(value, now, self._rules)
+            try:
+                value = orjson.dumps({"event_id": uuid.uuid4().hex, "ts": now} | event)
+                checked = validation.event(value, now, self._rules)
+            except TypeError as error:  # nested more deeply than can be written
+                checked = Rejected("field", f"cannot be written as JSON: {error}")
             if isinstance(checked, Rejected):
                 at = f"{k}.{checked.field}" if len(events) > 1 else checked.field
                 errors.append((at or "body", checked.detail.removeprefix(f"{checked.field}: ")))
