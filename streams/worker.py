@@ -44,6 +44,8 @@ FOLLOW_S = 1.0
 """How often is asked whether the state was rebuilt."""
 FOLDS_AT_ONCE = 3
 """Partitions folded at once: while Redis works on one's commit, another's batch is folded."""
+FAREWELL_S = 5.0
+"""How long a worker that ends waits for Kafka; within the grace of what ends it."""
 
 
 def now_ms() -> int:
@@ -91,6 +93,7 @@ class Worker:
         self._unsent: deque[Message] = deque()
         self._saved_s = time.monotonic()
         self._telling = asyncio.Lock()
+        self._is_restored = False
 
     # ------------------------------------------------------------------ what follows a commit
 
@@ -199,6 +202,7 @@ class Worker:
         if snapshot is not None:
             self.deltas.positions.update(self.replica.restore(snapshot))
             log.info("restored snapshot %s", snapshot.manifest.version)
+        self.restored()
         self.watchdog.start()
         coroutines: tuple[Coroutine[Any, Any, None], ...] = (
             self.catalog.run(), self.deltas.run(), self._mix(), self._signals(), self._quiet(), self._beat(),
@@ -231,11 +235,31 @@ class Worker:
         for task in self.background:
             task.cancel()
         await asyncio.gather(*self.background, return_exceptions=True)
-        await self._send_delta()
-        await self.save()
+        if self._is_restored:
+            await self._farewell()
         self.watchdog.stop()
-        await self.outputs.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self.outputs.stop()
         await self.store.close()
+
+    def restored(self) -> None:
+        """From here on this process holds what was learnt; before, it must not save itself over it."""
+        self._is_restored = True
+
+    async def _farewell(self) -> None:
+        """Tell the others what they do not know yet, and save it, whether they can be told or not."""
+        said = self.replica.say(self._spans)
+        image = self.replica.image(now_ms(), self.deltas.positions)
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                await self._tell(said)
+        except TimeoutError:
+            log.error("Kafka does not answer: %d deltas stay unsent", len(self._unsent))
+        try:
+            await asyncio.to_thread(image.write, self.snapshots)
+        except OSError as error:
+            log.error("the snapshot was not saved: %s; the one before stands", error)
 
     async def save(self) -> str:
         """A snapshot now: copied on the loop, right after what it holds was put into a delta; written off it."""

@@ -8,14 +8,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+import streams.worker
 from online_models.base import Interaction
+from online_models.errors import StoreRefused
+from online_models.snapshot import SnapshotStore
 from online_models.state import Outcome
-from online_models.store import Ownership
+from online_models.store import Ownership, Store
 from streams import settings as freshet_settings
 from streams.outputs import Message
 from streams.positions import Held
 from streams.settings import Settings
-from streams.worker import Worker
+from streams.worker import Worker, serve
 
 STREAMS = Path(__file__).resolve().parents[2] / "streams"
 
@@ -55,3 +60,39 @@ async def test_many_interactions_are_told_to_the_others_before_the_interval_is_o
             await asyncio.sleep(0)
     mixing.cancel()
     assert [message.topic for message in told] == ["model-deltas"]
+
+
+async def test_a_worker_that_was_refused_at_its_start_leaves_the_last_snapshot_in_force(
+    redis_url: str, namespace: str, tmp_path: Path
+) -> None:
+    store = Store(redis_url, namespace)
+    await store.check(partitions=4)
+    await store.close()
+    wrong = freshet_settings.load(
+        redis_url=redis_url, namespace=namespace, partitions=8, snapshot_dir=str(tmp_path)
+    )
+    with pytest.raises(StoreRefused, match="4 partitions"):
+        await serve(wrong, "fold")
+    assert SnapshotStore(tmp_path).versions() == [], "nothing was learnt, and nothing may pass for it"
+
+
+async def test_what_was_learnt_is_saved_at_the_end_even_while_kafka_is_away(
+    monkeypatch: pytest.MonkeyPatch, redis_url: str, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(streams.worker, "FAREWELL_S", 0.05)
+    worker = worker_of(tmp_path, redis_url=redis_url)
+    worker.restored()
+
+    async def never(messages: list[Message]) -> None:
+        await asyncio.Event().wait()
+
+    async def nothing() -> None:
+        return None
+
+    worker.outputs = SimpleNamespace(deliver=never, stop=nothing)  # type: ignore[assignment]
+    worker.replica.learner.learn(Outcome(interactions=[Interaction(1, 5, 1_000)]))
+    async with asyncio.timeout(10):
+        await worker.stop()
+    snapshot = SnapshotStore(tmp_path).latest()
+    assert snapshot is not None
+    assert snapshot.components["model"]["ticks"].tolist() == [1]
