@@ -10,7 +10,9 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import Protocol
 
-from online_models.base import Arrays, Interaction
+import numpy as np
+
+from online_models.base import Arrays, Interaction, Query
 from online_models.calibration import Calibration, combined
 from online_models.candidates import Candidates
 from online_models.click_features import ClickSchema
@@ -43,6 +45,27 @@ class Watch(Protocol):
         """Measure, and look for drift."""
 
 
+class Budget(Protocol):
+    """Says whether there is time for work that can be left out; who keeps it has the clock."""
+
+    def begin(self) -> bool:
+        """Whether such work may begin now."""
+
+    def end(self) -> None:
+        """The work that began is done."""
+
+
+class Unlimited:
+    """A budget that never ends."""
+
+    def begin(self) -> bool:
+        """Always."""
+        return True
+
+    def end(self) -> None:
+        """Nothing is counted."""
+
+
 class Learner:
     """Models and counters of one process.
 
@@ -50,6 +73,9 @@ class Learner:
         calibration: of the click head, moved by ``watch``; one of its own when not given.
         watch: told of each labelled slot before it is learnt; None measures nothing.
         remembered: how many users' latest candidates are kept for the ordering head to learn from.
+
+    Where no slate was remembered (another process served it, or nobody did) the ordering head learns from candidates
+    as of the user's previous event, within :attr:`order_budget`; without a budget it does not.
     """
 
     def __init__(
@@ -79,6 +105,7 @@ class Learner:
         self._uncounted = CounterBatch(counters.half_life_ms)
         self._calibrations: OrderedDict[str, Arrays] = OrderedDict()  # of the workers heard
         self.frozen = False
+        self.order_budget: Budget | None = None
 
     @property
     def schema(self) -> str:
@@ -131,7 +158,20 @@ class Learner:
         if candidates is not None:
             self.model.learn_order(candidates, x.item)
             self.stats["ordered"] += 1
+        elif x.recent and self.order_budget is not None:
+            self._order_as_of_before(x, self.order_budget)
         self.model.learn_one(x)
+
+    def _order_as_of_before(self, x: Interaction, budget: Budget) -> None:
+        """Learn the order from what a slate could have held after the user's previous event."""
+        if not budget.begin():
+            self.stats["order_over_budget"] += 1
+            return
+        query = Query(x.user, x.recent, x.recent_ts, x.recent_ts[0])
+        candidates = self.model.candidates(query, exclude=np.array(x.recent, dtype=np.int32))
+        self.model.learn_order(candidates, x.item)
+        self.stats["ordered_as_of_before"] += 1
+        budget.end()
 
     def _label(self, label: Labelled) -> None:
         if self.watch is not None:

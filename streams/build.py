@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from typing import Any
 
 from aiokafka.helpers import create_ssl_context
@@ -13,9 +14,11 @@ from online_models.store_client import RedisAddress
 from serving.assembly import assemble
 from serving.recommender import Recommender
 from serving.types import SurfacePolicy
+from streams.metered import Metered
 from streams.monitor import Monitor
 from streams.replica import Replica
 from streams.settings import Settings
+from streams.slates import CpuBudget
 from streams.transport_batch import Options
 from streams.validation import Rules
 
@@ -83,6 +86,8 @@ def learnt(
     )
     monitor = Monitor(parts.watch)
     parts.learner.watch = monitor if watching else None
+    if watching and settings.order_learning_share > 0.0:
+        parts.learner.order_budget = Metered(CpuBudget(settings.order_learning_share), time.monotonic)
     replica = Replica(name, parts.learner, parts.catalog, parts.interner, store, rules(settings))
     return replica, parts.recommender, monitor
 

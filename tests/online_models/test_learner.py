@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from online_models import deltas
+from online_models.base import Interaction, Query
 from online_models.click_features import ClickSchema
 from online_models.counters import ItemCounters
 from online_models.deltas import Delta
 from online_models.labels import Kind, Labelled
-from online_models.learner import Learner
+from online_models.learner import Learner, Unlimited
 from online_models.model import Model
 from online_models.ranker import ClickRanker
 from online_models.state import Outcome
@@ -85,3 +86,52 @@ def test_a_frozen_learner_counts_on_and_learns_nothing() -> None:
     one.frozen = True
     one.learn(labels(one, 10, 2))
     assert one.ranker.examples == 0 and one.stats["frozen"] == 10
+
+
+def _history(user: int, items: tuple[int, ...], item: int) -> Outcome:
+    times = tuple(range(len(items), 0, -1))
+    return Outcome(interactions=[Interaction(user, item, 100, items, times)])
+
+
+class _Hours:
+    """A budget of so many beginnings."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def begin(self) -> bool:
+        return self.left > 0
+
+    def end(self) -> None:
+        self.left -= 1
+
+
+def test_where_no_slate_was_remembered_the_order_is_learnt_within_the_budget() -> None:
+    one = learner()
+    one.order_budget = _Hours(2)
+    for user in range(5):
+        one.learn(_history(user, (1, 2), 3))
+    assert one.stats["ordered_as_of_before"] == 2
+    assert one.stats["order_over_budget"] == 3
+
+
+def test_without_a_budget_or_a_history_nothing_is_made_up() -> None:
+    one = learner()
+    one.learn(_history(1, (1, 2), 3))
+    one.order_budget = Unlimited()
+    one.learn(_history(2, (), 3))
+    assert not one.stats
+
+
+def test_what_is_learnt_so_is_what_a_slate_after_the_previous_event_would_have_taught() -> None:
+    made, shown = learner(), learner()
+    made.order_budget = Unlimited()
+    for user in range(40):
+        before, target = ((1, 2), 3) if user % 2 else ((4, 5), 6)
+        exclude = np.array(before, dtype=np.int32)
+        if user > 1:
+            shown.remember(user, shown.model.candidates(Query(user, before, (2, 1), 2), exclude=exclude))
+        for one in (made, shown):
+            one.learn(_history(user, before, target))
+    assert made.model.head.examples == shown.model.head.examples > 0
+    assert np.array_equal(made.model.head.parameters["linear"], shown.model.head.parameters["linear"])
