@@ -7,8 +7,11 @@ its place and renamed into it, so a reader never meets half of one. Nothing is e
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -23,6 +26,8 @@ from online_models.errors import SnapshotCorrupt
 
 FORMAT = 1
 _TMP = ".partial-"
+_ABANDONED_MS = 3_600_000
+"""A half-written snapshot of that age belongs to a process that died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +79,38 @@ class SnapshotStore:
         Raises:
             OSError: the disk is full or refuses; nothing of the attempt stays.
         """
-        version = self._free_version(created)
-        partial = self.root / f"{_TMP}{version}"
+        partial = self.root / f"{_TMP}{created}-{uuid.uuid4().hex[:8]}"
         partial.mkdir(parents=True)
         try:
             files = {
                 f"{name}.npz": _write_arrays(partial / f"{name}.npz", components[name]) for name in components
             }
             manifest = {
-                "format": FORMAT, "version": version, "created": created, "positions": dict(positions),
+                "format": FORMAT, "created": created, "positions": dict(positions),
                 "schema": schema, "notes": dict(notes or {}), "files": files,
             }  # fmt: skip
-            _write(partial / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-            partial.rename(self.root / version)
+            version = self._publish(partial, manifest, created)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
         _sync_directory(self.root)
-        self._prune()
+        self._prune(created)
         return version
+
+    def _publish(self, partial: Path, manifest: dict[str, Any], created: int) -> str:
+        """Move a snapshot to its place; another process of this folder may take the same name first."""
+        while True:
+            version = self._free_version(created)
+            _write(
+                partial / "manifest.json",
+                orjson.dumps({**manifest, "version": version}, option=orjson.OPT_INDENT_2),
+            )
+            try:
+                partial.rename(self.root / version)
+                return version
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
 
     def versions(self) -> list[str]:
         """All versions, oldest first; half-written ones are not among them."""
@@ -152,17 +170,18 @@ class SnapshotStore:
         )
 
     def _free_version(self, created: int) -> str:
-        taken = set(self.versions())
-        serial = 0
-        while (version := f"{created:013d}-{serial:03d}") in taken:
-            serial += 1
-        return version
+        """One more than the last of that moment: a version is never given twice."""
+        moment = f"{created:013d}-"
+        serials = [int(v.removeprefix(moment)) for v in self.versions() if v.startswith(moment)]
+        return f"{moment}{max(serials, default=-1) + 1:03d}"
 
-    def _prune(self) -> None:
+    def _prune(self, now: int) -> None:
         for version in self.versions()[: -self.keep]:
             shutil.rmtree(self.root / version, ignore_errors=True)
         for left in self.root.glob(f"{_TMP}*"):
-            shutil.rmtree(left, ignore_errors=True)
+            with contextlib.suppress(OSError):  # its writer has just finished it
+                if 1_000 * left.stat().st_mtime < now - _ABANDONED_MS:
+                    shutil.rmtree(left, ignore_errors=True)
 
 
 def _write_arrays(path: Path, arrays: Arrays) -> str:

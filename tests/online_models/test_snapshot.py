@@ -1,5 +1,8 @@
 """Snapshots: whole or not at all, checked when read, and the one before when the newest is damaged."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -63,6 +66,30 @@ def test_an_array_of_objects_on_disk_is_never_unpickled(store, tmp_path):
 
 def test_two_snapshots_of_the_same_millisecond_are_told_apart(store):
     assert save(store, 1, 7) != save(store, 2, 7)
+
+
+def test_processes_that_share_a_folder_do_not_get_in_each_others_way(tmp_path):
+    def life(who):
+        store = SnapshotStore(tmp_path, keep=4)
+        return [save(store, float(who), 1_000) for _ in range(15)]
+
+    with ThreadPoolExecutor(4) as pool:
+        versions = [version for made in pool.map(life, range(4)) for version in made]
+    assert len(set(versions)) == 60
+    kept = SnapshotStore(tmp_path, keep=4).versions()
+    assert len(kept) >= 4
+    assert all(SnapshotStore(tmp_path).load(version).components["m"]["w"].size == 4 for version in kept)
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_a_process_that_died_left_half_written_is_removed_after_a_while(store, tmp_path):
+    left, new = tmp_path / ".partial-1-dead", tmp_path / ".partial-2-alive"
+    for folder in (left, new):
+        folder.mkdir()
+    os.utime(left, (1, 1))
+    save(store, 1.0, created=5_000_000)
+    assert not left.exists()
+    assert new.exists()
 
 
 def test_an_older_one_can_be_made_the_newest_again(store):
