@@ -7,7 +7,7 @@ A record is a few hundred bytes, so that a million users fit in well under half 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -225,9 +225,10 @@ def _times(last: int, gaps: list[int]) -> list[int]:
     return times
 
 
-def _u24(values: Iterable[int]) -> bytes:
-    wide = np.fromiter(values, dtype="<u4")
-    return wide.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+def _u24(values: Collection[int]) -> bytes:
+    wide = bytearray(struct.pack(f"<{len(values)}I", *values))
+    del wide[3::4]
+    return bytes(wide)
 
 
 def _from_u24(raw: bytes) -> list[int]:
