@@ -8,7 +8,7 @@ import time
 
 from bench import report
 
-NAMES = ("ingest",)
+NAMES = ("ingest", "freshness")
 
 
 def main() -> None:
