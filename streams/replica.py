@@ -90,7 +90,8 @@ class Replica:
     async def hear_catalog(self, records: Sequence[ConsumerRecord]) -> None:
         """Take catalogue entries in; a null value retires the item its key names."""
         entries = [(record, self._entry(record)) for record in records]
-        names = sorted({item_id for _, (item_id, _) in entries if self.interner.get(item_id) is None})
+        named = {item_id for _, (item_id, _) in entries if item_id}
+        names = sorted(item_id for item_id in named if self.interner.get(item_id) is None)
         if names:
             numbers = await intern(self._store, self.interner, names)
             self.interner.add(list(zip(names, numbers, strict=True)))

@@ -80,3 +80,23 @@ async def test_a_delta_heard_twice_counts_once() -> None:
     await hearer.hear_deltas([record(delta) for delta in [*said, *said]])
     assert hearer.stats["deltas_heard"] == len(said) == 1
     assert hearer.learner.counters.get(1, "click") == 1
+
+
+async def test_an_entry_that_is_refused_takes_no_items_number() -> None:
+    names: list[str] = []
+
+    async def intern(asked: Sequence[str], **_: Any) -> list[int]:
+        names.extend(asked)
+        return [k for k, _ in enumerate(asked)]
+
+    made = replica()
+    made._store = SimpleNamespace(intern=intern)  # type: ignore[assignment]
+    entries = [(b"i", b'{"v":1,"item_id":"i"}'), (b"bad", b'{"item_id":7}'), (b"", None)]
+    records = [
+        SimpleNamespace(key=key, value=value, timestamp=5, topic="t.catalog", partition=0, offset=k)
+        for k, (key, value) in enumerate(entries)
+    ]
+    await made.hear_catalog(records)  # type: ignore[arg-type]
+    assert names == ["i"]
+    assert [(why.field, record.offset) for why, record in made.rejected] == [("item_id", 1)]
+    assert made.catalog.available().tolist() == [0]
