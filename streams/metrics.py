@@ -60,6 +60,14 @@ _COUNTERS = {
     "degraded": ("freshet_recommendations_degraded", "Slates made without a part that could not be had"),
     "served_stale": ("freshet_recommendations_stale", "Slates that were the user's last good one"),
     "pipeline_failed": ("freshet_recommendations_failed", "Slates that could not be made"),
+    "features_missing": (
+        "freshet_features_missing",
+        "Feature values that could not be computed and were given their default",
+    ),
+    "outputs_too_large": (
+        "freshet_outputs_too_large",
+        "Records dropped that are larger than their topic takes",
+    ),
     "exposures_not_logged": (
         "freshet_exposures_not_logged",
         "Slates answered whose exposure the log did not take",

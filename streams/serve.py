@@ -76,7 +76,7 @@ class Replica:
         self._lacking = {"models": "not loaded yet", "catalogue": "not heard yet"}
         self._rules = build.rules(settings)
         self.meter = SlateMeter(self.registry)
-        parts = (self.replica, self.recommender, self, self.store)
+        parts = (self.replica, self.recommender, self.outputs, self, self.store)
         gauges = {
             "freshet_ready": ("1 once requests can be answered", lambda: float(not self._lacking)),
             "freshet_console_watchers": ("Who looks at the live console", lambda: float(self.live.watching)),

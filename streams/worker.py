@@ -273,6 +273,7 @@ class Worker:
     def _expose(self) -> None:
         parts = (
             self.ingest, self.slates, self.replica, self.publisher, self.replica.learner, self.recommender, self.store,
+            self.outputs,
         )  # fmt: skip
         sources: list[Callable[[], Mapping[str, int]]] = [partial(getattr, part, "stats") for part in parts]
         gauges = {
