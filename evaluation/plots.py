@@ -80,6 +80,24 @@ def plot_steps(values: Mapping[str, float], file: Path, *, xlabel: str, ylabel: 
     _save(figure, file)
 
 
+def plot_lines(
+    x: Sequence[float], lines: Mapping[str, Sequence[float]], file: Path, xlabel: str, ylabel: str
+) -> None:
+    """Draw some named lines over the same ``x`` into ``file``.
+
+    Raises:
+        PlotUnavailable: as :func:`check_plot`.
+    """
+    check_plot(file)
+    figure = _figure()
+    axes = figure.add_subplot()
+    for name, values in lines.items():
+        axes.plot(x, values, label=name)
+    axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, None))
+    axes.legend()
+    _save(figure, file)
+
+
 def _figure() -> Figure:
     from matplotlib.figure import Figure
 

@@ -21,6 +21,8 @@ class Scoreboard:
     Args:
         window_ms: length of the windows of :meth:`curve`.
         windows_max: windows kept; the oldest go first.
+
+    ``last`` holds the rates of the slate that was added last, by arm.
     """
 
     world: World
@@ -29,6 +31,7 @@ class Scoreboard:
     slates: int = 0
     new_item_slots: int = 0
     slots: int = 0
+    last: dict[str, float] = field(default_factory=dict)
     _sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(ARMS, 0.0))
     _windows: dict[int, tuple[int, dict[str, float]]] = field(default_factory=dict)
 
@@ -43,6 +46,7 @@ class Scoreboard:
             "popular": world.expected(user_id, world.popular(user_id, n, now, acted), now),
             "oracle": world.expected(user_id, world.oracle(user_id, n, now, acted), now),
         }
+        self.last = rates
         self.slates += 1
         self.slots += n
         self.new_item_slots += sum(world.is_new(item) for item in slate)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streams import cli_ope
+from streams import cli_ope, cli_simulate
 from streams.cli_common import AsJson, Command, console, print_json
 
 app = typer.Typer(no_args_is_help=True, help="How good the recommendations are, measured event by event.")
@@ -163,3 +163,4 @@ def flat(told: dict[str, Any], under: str = "") -> Iterator[tuple[str, str]]:
 
 
 cli_ope.add_to(app)
+cli_simulate.add_to(app)
