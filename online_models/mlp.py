@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,9 +56,15 @@ def size(features: int, hidden: int) -> int:
     return hidden * (features + 2)
 
 
-def initial(features: int, hidden: int, seed: int) -> Flat:
-    """Parameters before the first example, flat; those of the output are zero."""
+def initial(features: int, hidden: int, seed: int, without: Sequence[int] = ()) -> Flat:
+    """Parameters before the first example, flat; those of the output are zero.
+
+    Args:
+        without: features that the hidden units begin without; the others are drawn as if these did not exist.
+    """
     rng = np.random.Generator(np.random.PCG64(seed))
     flat = np.zeros(size(features, hidden), dtype=np.float32)
-    flat[: features * hidden] = rng.normal(0.0, 1.0 / np.sqrt(features), features * hidden)
+    rows = np.setdiff1d(np.arange(features), without)
+    drawn = rng.normal(0.0, 1.0 / np.sqrt(len(rows)), len(rows) * hidden)
+    Layer(flat, features, hidden).hidden[rows] = drawn.reshape(len(rows), hidden)
     return flat

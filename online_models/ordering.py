@@ -10,7 +10,7 @@ starts at weight 1 on proven sources, the floor, and so is never much worse than
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ class OrderingHead:
         rate: of Adagrad for the linear part, above 0.
         deep_rate: of Adagrad for the hidden layer, above 0.
         hidden: units of the hidden layer; 0 for none.
+        linear_first: features that the hidden layer begins without, by name; it may learn them.
         half_life: of Adagrad's sums, in examples; how soon old gradients stop holding the step back.
 
     >>> head = OrderingHead(FeatureSchema.of(["popular"]), floor={"popular.score": 1.0})
@@ -52,6 +53,7 @@ class OrderingHead:
         rate: float = 0.02,
         deep_rate: float = 0.05,
         hidden: int = 32,
+        linear_first: Collection[str] = (),
         half_life: float = 200_000.0,
         seed: int = 0,
     ) -> None:
@@ -66,7 +68,8 @@ class OrderingHead:
             linear[0, schema.names.index(name)] = weight
         start: Parameters = {"linear": linear}
         if hidden:
-            start["deep"] = mlp.initial(width, hidden, seed)
+            later = [k for k, name in enumerate(schema.names) if name in linear_first]
+            start["deep"] = mlp.initial(width, hidden, seed, without=later)
         # parameters, Adagrad's sums, sums of gradients and of their squares since last told: read and written at once
         self._state = {
             name: np.stack([p, np.full_like(p, _START), 0 * p, 0 * p]) for name, p in start.items()
