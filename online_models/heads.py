@@ -20,6 +20,8 @@ from online_models.ranker import ClickRanker, keep_negative
 
 BASE = "base"
 """The version that settings make; there before any other."""
+CLICKS_TO_TRUST = 50.0
+"""Clicks after which the click head has half its say in the order."""
 _PARTS = ("ordering", "click", "calibration")
 
 
@@ -69,7 +71,13 @@ class Heads:
         self.version = version
         self.ordering, self.ranker, self.calibration = ordering, ranker, calibration
         self.learning = True
-        self.loss = self.predicted = 0.0
+        self.calibrates = version != BASE  # the base's calibration is moved by what watches the labels
+
+    @property
+    def click_weight(self) -> float:
+        """How much the log-odds of a click count beside the ordering head's score: 0 before the first click learnt."""
+        clicks = self.ranker.evidence
+        return clicks / (clicks + CLICKS_TO_TRUST)
 
     # ------------------------------------------------------------------ learning
 
@@ -88,7 +96,8 @@ class Heads:
             self.ranker.learn_correction(row, ts=label.ts, position=at, surface=surface, negative_kept=kept)
             return
         clicked = label.kind is Kind.POSITIVE
-        self._calibrate(label, clicked)
+        if self.calibrates:
+            self._calibrate(label, clicked)
         if clicked or kept:
             self.ranker.learn(row, clicked, ts=label.ts, position=at, surface=surface)
 
@@ -102,20 +111,24 @@ class Heads:
     def take_delta(self) -> dict[str, Arrays]:
         """What was learnt since last asked, by part; parts that learnt nothing are left out."""
         told = {"ordering": self.ordering.take_delta(), "click": self.ranker.take_delta()}
-        if told["click"]:
+        if told["click"] and self.calibrates:
             told["calibration"] = self.calibration.arrays()
         return {named(part, self.version): arrays for part, arrays in told.items() if arrays}
 
-    def merge(self, learners: Mapping[str, Arrays], *, calibrated_elsewhere: bool) -> bool:
-        """Take in what another process told of this version; False when it would do harm."""
+    def merge(self, learners: Mapping[str, Arrays], *, labelled_here: bool) -> str:
+        """Take in what another process told of this version; returns the part that would do harm, empty when none.
+
+        Args:
+            labelled_here: this process sees labels of its own, and calibrates by those.
+        """
         if not self.learning:
-            return True
-        of = {part: learners.get(named(part, self.version)) for part in _PARTS}
-        if calibrated_elsewhere and of["calibration"] is not None:
-            self.calibration.load(of["calibration"])
-        if of["ordering"] is not None and not self.ordering.merge(of["ordering"]):
-            return False
-        return of["click"] is None or self.ranker.merge(of["click"])
+            return ""
+        ordering, click, calibration = (learners.get(named(part, self.version)) for part in _PARTS)
+        if calibration is not None and self.calibrates and not labelled_here:
+            self.calibration.load(calibration)
+        if ordering is not None and not self.ordering.merge(ordering):
+            return named("ordering", self.version)
+        return "" if click is None or self.ranker.merge(click) else named("click", self.version)
 
     def components(self) -> dict[str, Arrays]:
         """All that is learnt, by component of a snapshot."""
@@ -156,7 +169,7 @@ def challenger(
         for name in ("rate", "deep_rate", "hidden", "half_life")
         if getattr(recipe, name) is not None
     }
-    ordering = OrderingHead(schema, floor=floor, seed=seed, **given)
+    ordering = OrderingHead(schema, floor=floor, seed=seed, **{"hidden": like.ordering.hidden, **given})
     clicks: dict[str, Any] = {} if recipe.alpha is None else {"alpha": recipe.alpha}
     if recipe.click_half_life_ms is not None:
         clicks["half_life_ms"] = recipe.click_half_life_ms

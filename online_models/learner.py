@@ -23,17 +23,16 @@ from online_models.deltas import Delta
 from online_models.errors import DeltaRefused
 from online_models.events import Item
 from online_models.examination import Examination
-from online_models.labels import Kind, Labelled
-from online_models.model import Model
-from online_models.ranker import ClickRanker, keep_negative
+from online_models.heads import BASE, Heads, Recipe, challenger
+from online_models.labels import Labelled
+from online_models.model import FLOOR, Model
+from online_models.ranker import ClickRanker
+from online_models.registry import Registry
 from online_models.state import Outcome
 
 MAX_UNSENT = 100_000
 """Interactions kept for the next delta; the oldest beyond it are dropped and counted."""
 
-
-CLICKS_TO_TRUST = 50.0
-"""Clicks after which the click head has half its say in the order."""
 MAX_WORKERS = 64
 """Workers whose calibration is remembered, the last heard."""
 
@@ -103,9 +102,32 @@ class Learner:
         self._closing = ClosingOrder()
         self._unsent: list[Interaction] = []
         self._uncounted = CounterBatch(counters.half_life_ms)
+        self._stored: dict[str, Arrays] = {}  # of versions that may yet be held
         self._calibrations: OrderedDict[str, Arrays] = OrderedDict()  # of the workers heard
+        self.heads = {BASE: Heads(BASE, model.head, ranker, self.calibration)}
+        self.live = BASE
         self.frozen = False
         self.order_budget: Budget | None = None
+
+    def follow(self, registry: Registry) -> None:
+        """Hold the versions that the registry wants ready; each begins, learns and rests as it says."""
+        for name in registry.held:
+            if name not in self.heads:
+                self.heads[name] = self._challenger(name, Recipe.of(registry.versions[name].recipe))
+        for name in [name for name in self.heads if name not in (*registry.held, BASE)]:
+            del self.heads[name]
+        for name, heads in self.heads.items():
+            heads.learning = registry.learns(name)
+        self.live, self.frozen = registry.live, registry.frozen
+
+    def _challenger(self, name: str, recipe: Recipe) -> Heads:
+        schema, like = self.model.schema, self.heads[self.live]
+        floor = {feature: weight for feature, weight in FLOOR.items() if feature in schema.names}
+        made = challenger(
+            name, recipe, like, schema=schema, floor=floor, surfaces=self.ranker.surfaces, seed=0
+        )
+        made.load(self._stored)
+        return made
 
     @property
     def schema(self) -> str:
@@ -119,9 +141,8 @@ class Learner:
 
     @property
     def click_weight(self) -> float:
-        """How much the log-odds of a click count beside the ordering head's score: 0 before the first click learnt."""
-        clicks = self.ranker.evidence
-        return clicks / (clicks + CLICKS_TO_TRUST)
+        """How much the base's click head has to say in the order."""
+        return self.heads[BASE].click_weight
 
     def remember(self, user: int, candidates: Candidates) -> None:
         """Keep what a slate was chosen from, with its features as served, for the user's next action."""
@@ -156,7 +177,8 @@ class Learner:
     def _interaction(self, x: Interaction) -> None:
         candidates = self._candidates.pop(x.user, None)
         if candidates is not None:
-            self.model.learn_order(candidates, x.item)
+            for heads in self.heads.values():
+                heads.learn_order(candidates, x.item)
             self.stats["ordered"] += 1
         elif x.recent and self.order_budget is not None:
             self._order_as_of_before(x, self.order_budget)
@@ -180,28 +202,21 @@ class Learner:
             self.stats["labels_of_other_schema"] += 1
             return
         for ready in self._closing.take(label):
-            self._learn_label(ready)
-
-    def _learn_label(self, label: Labelled) -> None:
-        row, at, surface = label.features, label.position, label.surface
-        kept = keep_negative(row, label.item, self.ranker.negative_rate)
-        if label.kind is Kind.CORRECTION:
-            self.ranker.learn_correction(row, ts=label.ts, position=at, surface=surface, negative_kept=kept)
-        elif label.kind is Kind.POSITIVE or kept:
-            self.ranker.learn(row, label.kind is Kind.POSITIVE, ts=label.ts, position=at, surface=surface)
+            for heads in self.heads.values():
+                heads.learn_label(ready)
 
     # ------------------------------------------------------------------ exchange
 
     def take(self) -> tuple[tuple[Interaction, ...], dict[str, Arrays]]:
         """What was learnt here since last asked."""
-        learners = {"ordering": self.model.take_delta(), "click": self.ranker.take_delta()}
+        learners = {part: told for heads in self.heads.values() for part, told in heads.take_delta().items()}
         if self._uncounted.counts:
             learners["counters"] = to_arrays(self._uncounted)
             self._uncounted = CounterBatch(self.counters.half_life_ms)
-        if self.watch is not None and "click" in learners and learners["click"]:
+        if self.watch is not None and "click" in learners:
             learners["calibration"] = self.calibration.arrays()
         interactions, self._unsent = tuple(self._unsent), []
-        return interactions, {name: arrays for name, arrays in learners.items() if arrays}
+        return interactions, learners
 
     def hear(self, delta: Delta) -> None:
         """Apply what another worker learnt.
@@ -217,9 +232,9 @@ class Learner:
             self._calibrate(delta.worker, delta.learners["calibration"])
         for x in delta.interactions:
             self.model.learn_one(x)
-        for name, merge in (("ordering", self.model.merge), ("click", self.ranker.merge)):
-            if name in delta.learners and not merge(delta.learners[name]):
-                raise DeltaRefused(f"{name}: the gradients of {delta.worker} are out of bounds")
+        for heads in self.heads.values():
+            if harmful := heads.merge(delta.learners, labelled_here=self.watch is not None):
+                raise DeltaRefused(f"{harmful}: the gradients of {delta.worker} are out of bounds")
 
     def _calibrate(self, worker: str, told: Arrays) -> None:
         """Who sees no labels takes the mean of what the workers say, of the last that were heard."""
@@ -239,6 +254,11 @@ class Learner:
             "counters": self.counters.arrays(),
             "calibration": self.calibration.arrays(),
             "examination": self.examination.arrays(),
+        } | {
+            part: arrays
+            for heads in self.heads.values()
+            if heads.version != BASE
+            for part, arrays in heads.components().items()
         }
 
     def load(self, components: Mapping[str, Arrays]) -> None:
@@ -249,3 +269,6 @@ class Learner:
         self.calibration.load(components["calibration"])
         if "examination" in components:  # older snapshots hold none
             self.examination.load(components["examination"])
+        self._stored = {name: arrays for name, arrays in components.items() if "@" in name}
+        for heads in self.heads.values():
+            heads.load(self._stored)

@@ -61,7 +61,7 @@ class OrderingHead:
             raise ValueError(f"floor must name features; {unknown} are none")
         if rate <= 0 or deep_rate <= 0 or half_life <= 0 or hidden < 0:
             raise ValueError("rate, deep_rate and half_life must be above 0, hidden at least 0")
-        self.schema = schema
+        self.schema, self.hidden = schema, hidden
         width = len(schema.names)
         linear = np.zeros((_CROSSES, width), dtype=np.float32)
         for name, weight in floor.items():

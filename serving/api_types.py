@@ -54,6 +54,7 @@ class Ask(BaseModel):
             providers=tuple(self.filter.providers),
             context=self.context,
             explain=self.explain,
+            n_asked=self.n is not None,
         )
 
 

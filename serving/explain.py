@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.candidates import Candidates
+from online_models.heads import Heads
 from online_models.learner import Learner
 from serving.types import SlateRequest
 
@@ -17,6 +18,7 @@ MOST = 12
 
 def reasons(
     learner: Learner,
+    heads: Heads,
     c: Candidates,
     row: int,
     features: NDArray[np.float16],
@@ -24,8 +26,8 @@ def reasons(
     request: SlateRequest,
 ) -> dict[str, Any]:
     """Of one slot: the features as served, and how they add up in either head."""
-    order = learner.model.explain(c, row)
-    click = learner.ranker.contributions(features.astype(np.float32), position, request.surface)
+    order = heads.ordering.contributions(c, row)
+    click = heads.ranker.contributions(features.astype(np.float32), position, request.surface)
     served = dict(zip(learner.features, features.astype(float).round(4).tolist(), strict=True))
     said = {
         name.removesuffix(".score"): round(value, 4)
@@ -36,6 +38,6 @@ def reasons(
         "sources": said,
         "order": {name: round(value, 4) for name, value in list(order.items())[:MOST]},
         "click": {name: round(value, 4) for name, value in click[:MOST]},
-        "click_weight": round(learner.click_weight, 4),
+        "click_weight": round(heads.click_weight, 4),
         "features": served,
     }

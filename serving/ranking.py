@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from online_models import bandit, click_features
 from online_models.bandit import Policy
 from online_models.candidates import Candidates
+from online_models.heads import Heads
 from online_models.history import UserRecord
 from online_models.learner import Learner
 from serving.types import SurfacePolicy
@@ -28,10 +29,13 @@ class Ranked:
     scores: Floats
     place: NDArray[np.intp]
     features: NDArray[np.float16]
+    heads: Heads
 
     def take(self, rows: NDArray[np.intp]) -> Ranked:
         """Some of the candidates, rows ascending."""
-        return Ranked(self.candidates.take(rows), self.scores[rows], self.place[rows], self.features[rows])
+        return Ranked(
+            self.candidates.take(rows), self.scores[rows], self.place[rows], self.features[rows], self.heads
+        )
 
 
 class Ranking:
@@ -39,22 +43,30 @@ class Ranking:
 
     ``score = ordering head + weight * log-odds of a click``. The ordering head learns from what was acted on among the
     candidates, the click head from every slot seen, so it soon knows what a young ordering head cannot; its weight
-    grows with the clicks it has learnt (:attr:`online_models.learner.Learner.click_weight`).
+    grows with the clicks it has learnt (:attr:`online_models.heads.Heads.click_weight`).
     """
 
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
         self.features_missing = 0
 
-    def order(self, c: Candidates, record: UserRecord | None, surface: str, now: int) -> Ranked:
-        """All candidates scored; a score that is not finite sinks."""
-        scores = _finite(self._learner.model.order(c))
+    def heads(self, version: str = "") -> Heads:
+        """The heads of a version; those of the live one for none, or one that is not held here."""
+        of = self._learner.heads
+        return of.get(version) or of[self._learner.live]
+
+    def order(
+        self, c: Candidates, record: UserRecord | None, surface: str, now: int, version: str = ""
+    ) -> Ranked:
+        """All candidates scored by the heads of a version, by default the live one; a score not finite sinks."""
+        heads = self.heads(version)
+        scores = _finite(heads.ordering.order(c))
         features = self._features(c, scores, record, surface, now)
-        weight = self._learner.click_weight
+        weight = heads.click_weight
         if weight and len(scores):
-            logits = self._learner.ranker.logits(features.astype(np.float32), 0, surface)
+            logits = heads.ranker.logits(features.astype(np.float32), 0, surface)
             scores = _finite(scores + weight * logits)
-        return Ranked(c, scores, _places(scores), features)
+        return Ranked(c, scores, _places(scores), features, heads)
 
     def _features(
         self, c: Candidates, scores: Floats, record: UserRecord | None, surface: str, now: int
@@ -75,16 +87,21 @@ class Ranking:
         return out
 
     def probabilities(
-        self, features: NDArray[np.float16], positions: NDArray[np.int_], surface: str
+        self,
+        features: NDArray[np.float16],
+        positions: NDArray[np.int_],
+        surface: str,
+        heads: Heads | None = None,
     ) -> Floats:
-        """Calibrated P(click) of rows at their positions, float64[n]."""
-        logits = self._learner.ranker.logits(features.astype(np.float32), positions, surface)
-        return self._learner.calibration.predict(logits, surface)
+        """Calibrated P(click) of rows at their positions, float64[n]; by the live version where none is given."""
+        heads = heads or self.heads()
+        logits = heads.ranker.logits(features.astype(np.float32), positions, surface)
+        return heads.calibration.predict(logits, surface)
 
     def scores_for(self, policy: str, ranked: Ranked, seed: int) -> Floats:
         """What a policy draws by: the scores of both heads, or for those that need them the click head's."""
         rows = ranked.features.astype(np.float32)
-        ranker = self._learner.ranker
+        ranker = ranked.heads.ranker
         if policy == "squarecb":
             return ranker.predict_many(rows)
         if policy == "thompson":

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from online_models.catalog import Catalog
 from online_models.events import MAX_SLOTS
+from online_models.heads import Heads
 from online_models.history import UserRecord
 from online_models.identity import hash64
 from online_models.interning import Interner
 from online_models.learner import Learner
+from online_models.registry import Registry
 from serving import filters
 from serving.explain import reasons
 from serving.fallback import LastGood, again
@@ -29,6 +31,7 @@ from serving.filters import Asked, FilterChain
 from serving.ranking import Ranked, Ranking
 from serving.retrieval import Retrieval
 from serving.selection import Selected, Selection
+from serving.treatments import HeldOutItemsFilter, Treatment, Treatments
 from serving.types import Choice, Slate, SlateItem, SlateRequest, SurfacePolicy
 
 log = logging.getLogger(__name__)
@@ -55,18 +58,28 @@ class Recommender:
     ) -> None:
         self.learner, self.catalog, self.interner = learner, catalog, interner
         self.surfaces = dict(surfaces)
+        self.treatments = Treatments(self.surfaces)
+        self.registry = Registry()
         self.retrieval = Retrieval(learner.model, learner.counters, catalog, n=candidates)
         self.ranking = Ranking(learner)
         self.selection = Selection(learner.model, learner.counters, catalog, namespace)
         self.last_good = LastGood()
         self.exploring = True
         self.stats: Counter[str] = Counter()
-        self._filters = filters.standard(catalog, interner)
+        self._filters = (*filters.standard(catalog, interner), HeldOutItemsFilter(self.treatments, interner))
 
     @property
     def model_version(self) -> str:
-        """Which model answers."""
-        return f"live-{self.learner.schema}"
+        """Which model answers those in no canary."""
+        return self._named(self.ranking.heads())
+
+    def _named(self, heads: Heads) -> str:
+        return f"{heads.version}-{self.learner.schema}"
+
+    def follow(self, registry: Registry) -> None:
+        """Answer as the registry says: by which version, and whether anything is explored."""
+        self.registry = registry
+        self.learner.follow(registry)
 
     def surface(self, name: str) -> SurfacePolicy:
         """How slates of a surface are made."""
@@ -85,31 +98,44 @@ class Recommender:
             degraded: which part could not be had, where the caller knows of one.
         """
         self.stats["requests"] += 1
+        treatment = self.treatments.of(request.user_id, request.surface, now)
+        if treatment.n is not None and not request.n_asked:
+            request = replace(request, n=treatment.n)
+        asked = Asked(request, record or UserRecord(), treatment.surface)
         try:
-            stale = self._stale(request, record, degraded) if degraded else None
-            slate = stale or self._fresh(request, record or UserRecord(), now, degraded)
+            stale = self._stale(asked, degraded) if degraded else None
+            slate = stale or self._fresh(asked, treatment, now, degraded)
         except Exception as error:  # a request is answered whatever fails within
             self.stats["pipeline_failed"] += 1
             log.exception("a slate could not be made; the last good one is served")
-            slate = self._rescued(request, record, now, f"pipeline: {type(error).__name__}")
+            slate = self._rescued(asked, now, f"pipeline: {type(error).__name__}")
+        if label := self._label(request.user_id, treatment):
+            slate = replace(slate, variant=label)
         self.stats["features_missing"] = self.ranking.features_missing
         self.stats["degraded"] += bool(slate.degraded)
         if not slate.degraded:
             self.last_good.keep(slate)
         return slate
 
-    def _fresh(self, request: SlateRequest, record: UserRecord, now: int, degraded: str) -> Slate:
-        surface = self.surface(request.surface)
-        keep = self._chain(request, record)
+    def _label(self, user_id: str, treatment: Treatment) -> str:
+        """The variants a request is in; one that an experiment gives a version of its own is in no canary."""
+        of_canary = "" if treatment.model else self.registry.label_for(user_id)
+        return f"{treatment.label} {of_canary}".strip() if of_canary else treatment.label
+
+    def _fresh(self, asked: Asked, treatment: Treatment, now: int, degraded: str) -> Slate:
+        request, record = asked.request, asked.record
+        keep = FilterChain(self._filters, asked)
         query = record.query(hash64(request.user_id), now)
-        candidates = self.retrieval.candidates(query, keep)
+        candidates = self.retrieval.candidates(query, keep, treatment.candidates)
         failed = ", ".join(candidates.failed)
-        ranked = self.ranking.order(candidates, record, request.surface, now)
+        version = treatment.model or self.registry.version_for(request.user_id)
+        ranked = self.ranking.order(candidates, record, request.surface, now, version)
+        exploring = self.exploring and self.registry.exploring and treatment.exploring
 
         def scores_for(policy: str, seed: int) -> NDArray[np.float64]:
             return self.ranking.scores_for(policy, ranked, seed)
 
-        selected = self.selection.select(request, ranked, surface, scores_for, exploring=self.exploring)
+        selected = self.selection.select(request, ranked, asked.surface, scores_for, exploring=exploring)
         slate = self._slate(request, ranked, selected)
         slate = self._filled_up(slate, request, keep, now)
         told = degraded or (f"sources: {failed}" if failed else "")
@@ -121,7 +147,7 @@ class Recommender:
         rows = np.array(selected.slate.chosen, dtype=np.intp)
         features = ranked.features[rows]
         positions = np.arange(len(rows))
-        probability = self.ranking.probabilities(features, positions, request.surface)
+        probability = self.ranking.probabilities(features, positions, request.surface, ranked.heads)
         c = ranked.candidates
         items = tuple(
             SlateItem(
@@ -133,7 +159,7 @@ class Recommender:
                 propensity=selected.slate.propensities[k],
                 probability=float(probability[k]),
                 title=self.catalog.title(int(c.ids[row])),
-                reasons=reasons(self.learner, c, int(row), features[k], k, request)
+                reasons=reasons(self.learner, ranked.heads, c, int(row), features[k], k, request)
                 if request.explain
                 else None,
             )
@@ -145,7 +171,7 @@ class Recommender:
             surface=request.surface,
             items=items,
             policy=selected.slate.policy,
-            model_version=self.model_version,
+            model_version=self._named(ranked.heads),
             feature_schema=self.learner.schema,
             features=features,
             candidates=c,
@@ -195,12 +221,13 @@ class Recommender:
 
     # ------------------------------------------------------------------ when a part is down
 
-    def _stale(self, request: SlateRequest, record: UserRecord | None, degraded: str) -> Slate | None:
+    def _stale(self, asked: Asked, degraded: str) -> Slate | None:
         """The user's last good slate, without what may no longer be shown; None when nothing of it is left."""
+        request = asked.request
         held = self.last_good.of_user(request.user_id, request.surface)
         if held is None:
             return None
-        keep = self._chain(request, record)
+        keep = FilterChain(self._filters, asked)
         numbers = np.array(sorted(item.number for item in held.items), dtype=np.int32)
         allowed = set(numbers[keep(numbers)].tolist())
         items = tuple(item for item in held.items if item.number in allowed)
@@ -212,24 +239,19 @@ class Recommender:
             flags=("degraded", "cached"), degraded=degraded, policy="last_good", removed=dict(keep.removed),
         )  # fmt: skip
 
-    def _rescued(self, request: SlateRequest, record: UserRecord | None, now: int, degraded: str) -> Slate:
+    def _rescued(self, asked: Asked, now: int, degraded: str) -> Slate:
         """What can still be answered when the pipeline fails: the last good list, or what is trending or new."""
+        request = asked.request
         nothing = Slate(
             request_id=request.request_id, user_id=request.user_id, surface=request.surface, items=(),
             policy="reserves", model_version=self.model_version, flags=("degraded",), degraded=degraded,
         )  # fmt: skip
         try:
-            stale = self._stale(request, record, degraded)
-            return stale or self._filled_up(nothing, request, self._chain(request, record), now)
+            stale = self._stale(asked, degraded)
+            return stale or self._filled_up(nothing, request, FilterChain(self._filters, asked), now)
         except Exception:
             log.exception("nor could any other list be had; the answer is empty")
             return nothing
-
-    def _chain(self, request: SlateRequest, record: UserRecord | None) -> FilterChain:
-        """The filters of this request."""
-        return FilterChain(
-            self._filters, Asked(request, record or UserRecord(), self.surface(request.surface))
-        )
 
 
 def _flags(selected: Selected) -> tuple[str, ...]:

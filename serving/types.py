@@ -34,7 +34,10 @@ class SurfacePolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlateRequest:
-    """Somebody wants ``n`` items for a user; ``tags`` and ``providers`` restrict them when not empty."""
+    """Somebody wants ``n`` items for a user; ``tags`` and ``providers`` restrict them when not empty.
+
+    ``n_asked`` says that the request named ``n``: an experiment changes only what it did not.
+    """
 
     request_id: str
     user_id: str
@@ -45,6 +48,7 @@ class SlateRequest:
     providers: tuple[str, ...] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
     explain: bool = False
+    n_asked: bool = True
 
     @classmethod
     def of(cls, request: Request, n: int) -> SlateRequest:
@@ -58,6 +62,7 @@ class SlateRequest:
             tags=tuple(request.filter.tags),
             providers=tuple(request.filter.providers),
             context=request.context,
+            n_asked=request.n is not None,
         )
 
 

@@ -67,6 +67,8 @@ def recommendation(slate: Slate, now: int, *, freshness_ms: int | None, caused_b
         told["freshness_ms"] = freshness_ms
     if slate.degraded:
         told["degraded"] = slate.degraded
+    if slate.variant:
+        told["variant"] = slate.variant
     return told
 
 
@@ -85,6 +87,7 @@ def answer(slate: Slate, now: int) -> dict[str, Any]:
         "items": items,
         "model_version": slate.model_version,
         "policy": slate.policy,
+        "variant": slate.variant or None,
         "flags": list(slate.flags),
         "removed": dict(slate.removed),
         "degraded": slate.degraded or None,

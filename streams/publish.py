@@ -61,8 +61,9 @@ class Publisher:
         """The fresh slate of a user who has just acted."""
         record = self._record_of(owed.partition, owed.user_id) or await self._read(owed.user_id)
         request = SlateRequest(
-            request_id=named("auto", owed.cause), user_id=owed.user_id, surface=self._surface, n=self._n
-        )
+            request_id=named("auto", owed.cause), user_id=owed.user_id, surface=self._surface, n=self._n,
+            n_asked=False,
+        )  # fmt: skip
         slate = self._slate(request, record)
         if not slate.items:
             return False

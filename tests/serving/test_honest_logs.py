@@ -43,7 +43,7 @@ def pipeline() -> InProcess:
 def logged(count: int, **policy: Any) -> Log:
     """Slates drawn by a policy, written and read again."""
     recommender = pipeline().parts.recommender
-    recommender.surfaces = {"default": SurfacePolicy(randomised_share=1.0, **policy)}
+    recommender.surfaces["default"] = SurfacePolicy(randomised_share=1.0, **policy)
     records = []
     for k in range(count):
         user = f"u{k % 20}"

@@ -82,7 +82,7 @@ def test_a_source_that_fails_is_done_without_and_named() -> None:
     "breaking",
     [
         lambda w: setattr(w.recommender.retrieval, "candidates", fail),
-        lambda w: setattr(w.learner.model, "order", fail),
+        lambda w: setattr(w.learner.model.head, "order", fail),
         lambda w: setattr(w.recommender.selection, "select", fail),
         lambda w: setattr(w.learner.ranker, "logits", fail),
     ],

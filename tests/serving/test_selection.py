@@ -125,8 +125,8 @@ def test_a_swap_exchanges_one_neighbouring_pair_and_says_which() -> None:
 
 def test_scores_that_are_not_finite_sink_and_nothing_fails() -> None:
     world = World(SurfacePolicy(**PLAIN))
-    order = world.learner.model.order
-    world.learner.model.order = lambda c: np.where(c.ids == 2, np.nan, order(c))  # type: ignore[method-assign]
+    order = world.learner.model.head.order
+    world.learner.model.head.order = lambda c: np.where(c.ids == 2, np.nan, order(c))  # type: ignore[method-assign]
     slate = world.slate(world.user("i0"), n=11)
     assert shown(slate)[-1] == "i2"
     assert slate.degraded == ""
