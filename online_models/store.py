@@ -34,7 +34,7 @@ from online_models.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from online_models.store_client import UNKNOWN, RedisAddress, connect, may_pass
+from online_models.store_client import UNKNOWN, RedisAddress, connect, connected, may_pass
 from online_models.store_writes import Arg, Write, chunks, lay_out
 
 __all__ = ["Arg", "Ownership", "Store", "Write", "key"]
@@ -360,7 +360,7 @@ class Store:
         while True:
             self.stats[f"redis_{name}"] += 1
             try:
-                return await attempt()
+                return await connected(attempt)
             except (*UNKNOWN, errors.ResponseError) as error:
                 if not may_pass(error):
                     raise

@@ -188,19 +188,19 @@ class Replica:
 
     async def _follow(self) -> None:
         """Read users from the generation that is in force."""
-        self.store.generation = self.slow_store.generation
         while True:
+            self.store.generation = self.slow_store.generation
             await asyncio.sleep(FOLLOW_S)
             try:
                 await self.slow_store.follow()
             except StoreRefused as error:
                 log.error("%s; users are read as they were before", error)
                 return
-            self.store.generation = self.slow_store.generation
 
     def _waiting(self, operation: str, seconds: float, error: Exception) -> None:
         if seconds > 1.0:
-            self._lacking = {**self._lacking, "redis": f"does not answer ({type(error).__name__})"}
+            if self._lacking:  # a replica that is loaded answers without Redis, degraded
+                self._lacking = {**self._lacking, "redis": f"does not answer ({type(error).__name__})"}
             log.warning("Redis does not answer (%s, %.0f s): %s", operation, seconds, type(error).__name__)
 
 

@@ -354,3 +354,17 @@ async def test_a_value_takes_the_place_of_whatever_its_key_held(store: Store) ->
     own = await store.commit(await store.claim(0), [("HSET", store.prefix(0) + "k", "f", "1")], 1)
     await store.commit(own, [("SET", store.prefix(0) + "k", "v")], 2)
     assert await store.read([("GET", store.prefix(0) + "k")]) == [b"v"]
+
+
+async def test_what_uvloop_says_of_a_cut_connection_is_no_fault_of_the_command(store: Store) -> None:
+    tries = 0
+
+    async def attempt() -> str:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+        return "done"
+
+    assert await store._patiently("anything", attempt) == "done"
+    assert tries == 2
