@@ -1,8 +1,8 @@
 """Fresh slates for users who have just acted: coalesced per user, newest first, within a CPU budget.
 
 A slate costs about a millisecond, an event a few hundredths of one. So a burst of clicks must not eat the fold's
-time: slates are made within a share of the CPU, the newest click first, and what waits too long is skipped and
-counted; such users are served on request.
+time: while events wait, slates are made within a share of the CPU, the newest click first, and what waits too long is
+skipped and counted; such users are served on request. A worker that keeps up makes every slate.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+TURN_S = 0.005
+"""CPU time after which slates let the fold go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class SlateQueue:
         settle: told of debts whose slate is out or skipped.
         clock: monotonic, s.
         patience_s: an older debt is skipped while the budget is short.
+        cpu: CPU time of the loop's thread, s, by which the budget is spent; ``clock`` when not given.
+        behind: whether events wait to be folded: only then does the budget hold slates back.
     """
 
     def __init__(
@@ -85,7 +90,10 @@ class SlateQueue:
         budget: CpuBudget,
         patience_s: float = 2.0,
         most: int = 100_000,
+        cpu: Callable[[], float] | None = None,
+        behind: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._cpu, self._behind = cpu or clock, behind
         self._serve, self._settle, self._clock = serve, settle, clock
         self.budget, self.patience_s, self.most = budget, patience_s, most
         self._owed: OrderedDict[str, tuple[Owed, float]] = OrderedDict()
@@ -116,20 +124,27 @@ class SlateQueue:
             self.budget.refill(self._clock())
             if not self._owed:
                 self._wake.clear()
-            elif self.budget.allows:
-                await self._next()
+            elif self.budget.allows or not self._behind():
+                await self._turn()
+                await asyncio.sleep(0)  # the fold goes on
             else:
                 self._skip_impatient()
                 await asyncio.sleep(self.budget.wait_s())
 
+    async def _turn(self) -> None:
+        """A few milliseconds of slates: one fold step may take as long, and each turn waits for one."""
+        begun = self._cpu()
+        while self._owed:
+            await self._next()
+            if self._cpu() - begun >= TURN_S:
+                break
+        self.budget.spend(self._cpu() - begun)
+
     async def _next(self) -> None:
         _, (owed, _) = self._owed.popitem(last=True)
-        begun = self._clock()
         served = await self._serve(owed)
-        self.budget.spend(self._clock() - begun)
         self.stats["served" if served else "failed"] += 1
         self._settle(owed)
-        await asyncio.sleep(0)  # the fold goes first
 
     def _skip_impatient(self) -> None:
         now = self._clock()

@@ -42,8 +42,10 @@ log = logging.getLogger(__name__)
 
 FOLLOW_S = 1.0
 """How often is asked whether the state was rebuilt."""
-FOLDS_AT_ONCE = 3
+FOLDS_AT_ONCE = 16
 """Partitions folded at once: while Redis works on one's commit, another's batch is folded."""
+BEHIND = 1_000
+"""Records waiting to be folded from which on slates keep to their share of the CPU."""
 FAREWELL_S = 5.0
 """How long a worker that ends waits for Kafka; within the grace of what ends it."""
 
@@ -82,6 +84,8 @@ class Worker:
             time.monotonic,
             budget=CpuBudget(settings.slate_cpu_share),
             patience_s=settings.slate_wait_s,
+            cpu=time.thread_time,
+            behind=lambda: sum(self._lags().values()) > BEHIND,
         )
         self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
         self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)

@@ -15,7 +15,7 @@ class Clock:
         return self.now
 
 
-def queue(cost=0.0, share=1.0, patience_s=2.0, fail=()):
+def queue(cost=0.0, share=1.0, patience_s=2.0, fail=(), behind=True):
     clock, served, settled = Clock(), [], []
 
     async def serve(owed):
@@ -25,7 +25,7 @@ def queue(cost=0.0, share=1.0, patience_s=2.0, fail=()):
 
     q = SlateQueue(
         serve, lambda owed: settled.append(owed.user_id), clock,
-        budget=CpuBudget(share, burst_s=0.1), patience_s=patience_s,
+        budget=CpuBudget(share, burst_s=0.1), patience_s=patience_s, behind=lambda: behind,
     )  # fmt: skip
     return q, clock, served, settled
 
@@ -89,3 +89,23 @@ async def test_a_lost_partition_takes_its_debts_along():
 def test_a_share_of_nothing_is_refused():
     with pytest.raises(ValueError, match="share"):
         CpuBudget(0.0)
+
+
+async def test_a_worker_that_keeps_up_makes_every_slate_whatever_the_budget():
+    q, _, served, _ = queue(cost=1.0, share=0.01, behind=False)
+    for k in range(20):
+        q.owe(Owed(0, f"u{k}", "e", 1, 1))
+    await run_until(q, lambda: len(served) == 20)
+    assert q.stats["skipped"] == 0
+
+
+async def test_after_a_few_milliseconds_of_slates_the_fold_goes_on():
+    q, _, served, _ = queue(cost=0.002)
+    for k in range(20):
+        q.owe(Owed(0, f"u{k}", "e", 1, 1))
+    task, seen = asyncio.create_task(q.run()), []
+    while len(served) < 20:
+        seen.append(len(served))
+        await asyncio.sleep(0)
+    task.cancel()
+    assert {3, 6, 9} <= set(seen)
