@@ -24,7 +24,7 @@ from online_models.errors import DeltaRefused
 from online_models.events import Item
 from online_models.examination import Examination
 from online_models.heads import BASE, Heads, Recipe, challenger
-from online_models.labels import Labelled
+from online_models.labels import Kind, Labelled
 from online_models.model import FLOOR, Model
 from online_models.ranker import ClickRanker
 from online_models.registry import Registry
@@ -165,8 +165,9 @@ class Learner:
         if self.frozen:
             self.stats["frozen"] += len(outcome.interactions) + len(outcome.labelled)
             return
+        shown = {(label.user, label.item) for label in outcome.labelled if label.kind is not Kind.NEGATIVE}
         for x in outcome.interactions:
-            self._interaction(x)
+            self._interaction(x, organic=(x.user, x.item) not in shown)
         for label in outcome.labelled:
             self._label(label)
         self._unsent.extend(outcome.interactions)
@@ -174,15 +175,23 @@ class Learner:
             self.stats["unsent_dropped"] += len(self._unsent) - MAX_UNSENT
             del self._unsent[:-MAX_UNSENT]
 
-    def _interaction(self, x: Interaction) -> None:
+    def _interaction(self, x: Interaction, *, organic: bool) -> None:
         candidates = self._candidates.pop(x.user, None)
         if candidates is not None:
+            self._recall(candidates, x.item, "organic" if organic else "shown")
             for heads in self.heads.values():
                 heads.learn_order(candidates, x.item)
             self.stats["ordered"] += 1
         elif x.recent and self.order_budget is not None:
             self._order_as_of_before(x, self.order_budget)
         self.model.learn_one(x)
+
+    def _recall(self, candidates: Candidates, item: int, how: str) -> None:
+        """Count whether the candidates held what was acted on: found by the user alone, or shown by us."""
+        self.stats[f"choice.{how}"] += 1
+        at = candidates.place(item)
+        if at is not None:
+            self.stats[f"held.{how}.{self.model.sources[candidates.source[at]]}"] += 1
 
     def _order_as_of_before(self, x: Interaction, budget: Budget) -> None:
         """Learn the order from what a slate could have held after the user's previous event."""

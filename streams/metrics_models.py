@@ -1,25 +1,16 @@
-"""What a worker tells of its models when Prometheus asks: quality, calibration, drift, coverage, fairness, index."""
+"""What a worker tells of its models when Prometheus asks: quality, calibration, drift, recall, index."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 
-import numpy as np
-from numpy.typing import NDArray
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from online_models.catalog import Catalog
 from online_models.learner import Learner
 from online_models.metrics import Quality
 from online_models.watch import QualityWatch
 from streams.monitor import Monitor
-
-HELD_S = 15.0
-"""Sums over all items are taken at most so often."""
-LEAST_SHOWN = 100
-"""A provider with fewer impressions is left out of comparisons."""
 
 _QUALITY: tuple[tuple[str, str, Callable[[Quality], float | None]], ...] = (
     ("freshet_click_rate_ratio", "Clicks over closed impressions", lambda q: q.click_rate),
@@ -47,52 +38,18 @@ def _over(a: float, b: float) -> float | None:
     return a / b if b else None
 
 
-def gini(counts: NDArray[np.int64]) -> float:
-    """How unevenly exposures are spread over items: 0 for evenly, near 1 for all on one (Gini, 1912).
-
-    >>> gini(np.array([5, 5, 5, 5])), round(gini(np.array([0, 0, 0, 20])), 2)
-    (0.0, 0.75)
-    """
-    n, total = len(counts), int(counts.sum())
-    if not n or not total:
-        return 0.0
-    ranks = np.arange(1, n + 1)
-    return float(2.0 * (ranks @ np.sort(counts)) / (n * total) - (n + 1) / n)
-
-
-def disparity(values: NDArray[np.float64]) -> float:
-    """The highest over the lowest, 1 when there is nothing to compare.
-
-    >>> disparity(np.array([0.2, 0.1])), disparity(np.array([0.2]))
-    (2.0, 1.0)
-    """
-    return float(values.max() / max(values.min(), 1e-9)) if len(values) > 1 else 1.0
-
-
 class Learning(Collector):
-    """Families about models; what is costly is computed at most every :data:`HELD_S`."""
+    """Families about models, read as they are."""
 
-    def __init__(
-        self,
-        learner: Learner,
-        catalog: Catalog,
-        monitor: Monitor,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._learner, self._catalog, self._monitor, self._clock = learner, catalog, monitor, clock
+    def __init__(self, learner: Learner, monitor: Monitor) -> None:
+        self._learner, self._monitor = learner, monitor
         self._watch: QualityWatch = monitor.watch
-        self._at = -HELD_S
-        self._spread: dict[str, float] = {}
 
     def collect(self) -> Iterable[Metric]:
         """All families, as of now."""
         yield from self._quality()
         yield from self._drift()
         yield from self._counts()
-        if self._clock() - self._at >= HELD_S:
-            self._spread, self._at = self._spreads(), self._clock()
-        for name, (text, _) in _SPREAD.items():
-            yield GaugeMetricFamily(name, text, value=self._spread[name])
 
     def _quality(self) -> Iterator[Metric]:
         quality = {surface: held.get() for surface, held in list(self._watch.quality.items())}
@@ -141,13 +98,8 @@ class Learning(Collector):
             for action, n in sorted(row.items()):
                 actions.add_metric([surface, action], n)
         yield actions
+        yield from self._recall()
         model = learner.model
-        yield _counter(
-            "freshet_choices", "Actions whose user's last candidates are known", learner.stats["ordered"]
-        )
-        yield _counter(
-            "freshet_choices_held", "Those whose item was among the candidates", model.head.examples
-        )
         yield _counter("freshet_click_examples", "Slots the click head has learnt", learner.ranker.examples)
         index = model.embedding.index
         yield _counter("freshet_index_rebuilds", "Times the vector index was built anew", index.rebuilds)
@@ -164,58 +116,25 @@ class Learning(Collector):
             "freshet_learning_frozen", "1 while learning is stopped", value=float(learner.frozen)
         )
 
-    # ------------------------------------------------------------------ over all items
-
-    def _spreads(self) -> dict[str, float]:
-        ids = self._catalog.available()
-        shown, clicked = (self._of(action, ids) for action in ("impression", "click"))
-        providers = self._catalog.provider_numbers(ids)
-        return {name: read(shown, clicked, providers) for name, (_, read) in _SPREAD.items()}
-
-    def _of(self, action: str, ids: NDArray[np.int32]) -> NDArray[np.int64]:
-        counts = self._learner.counters.counts.get(action, np.zeros(1, dtype=np.int64))
-        known = ids < len(counts)
-        return np.where(known, counts[np.where(known, ids, 0)], 0)
-
-
-_Read = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]], float]
-
-
-def _coverage(shown: NDArray[np.int64], clicked: NDArray[np.int64], providers: NDArray[np.int32]) -> float:
-    return float((shown > 0).mean()) if len(shown) else 0.0
-
-
-def _by_provider(
-    shown: NDArray[np.int64], clicked: NDArray[np.int64], providers: NDArray[np.int32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Items, impressions and clicks of each provider with enough impressions."""
-    known = providers >= 0
-    sums = [
-        np.bincount(providers[known], w[known]).astype(np.float64)
-        for w in (np.ones(len(shown)), shown, clicked)
-    ]
-    enough = sums[1] >= LEAST_SHOWN if known.any() else np.zeros(len(sums[1]), dtype=np.bool_)
-    return sums[0][enough], sums[1][enough], sums[2][enough]
-
-
-def _exposures(shown: NDArray[np.int64], clicked: NDArray[np.int64], providers: NDArray[np.int32]) -> float:
-    items, seen, _ = _by_provider(shown, clicked, providers)
-    return disparity(seen / items)
-
-
-def _clicks(shown: NDArray[np.int64], clicked: NDArray[np.int64], providers: NDArray[np.int32]) -> float:
-    _, seen, acted = _by_provider(shown, clicked, providers)
-    return disparity(acted / seen)
-
-
-_SPREAD: dict[str, tuple[str, _Read]] = {
-    "freshet_exposure_gini_ratio": ("Unevenness of exposures over items", lambda shown, *_: gini(shown)),
-    "freshet_exposure_coverage_ratio": ("Share of items on offer that were ever shown", _coverage),
-    "freshet_provider_exposure_disparity_ratio": (
-        "Exposures an item of the best shown provider over those of the least shown", _exposures,
-    ),
-    "freshet_provider_click_rate_disparity_ratio": ("Highest over lowest click rate of a provider", _clicks),
-}  # fmt: skip
+    def _recall(self) -> Iterator[Metric]:
+        asked = CounterMetricFamily(
+            "freshet_choices",
+            "Actions whose user's last candidates are known: shown by us, or organic (search, browsing)",
+            labels=["how"],
+        )
+        held = CounterMetricFamily(
+            "freshet_choices_held",
+            "Those whose item was a candidate, by its source",
+            labels=["how", "source"],
+        )
+        for name, n in sorted(self._learner.stats.items()):
+            kind, _, rest = name.partition(".")
+            if kind == "choice":
+                asked.add_metric([rest], n)
+            elif kind == "held":
+                held.add_metric(rest.split(".", 1), n)
+        yield asked
+        yield held
 
 
 def _counter(name: str, text: str, value: float) -> CounterMetricFamily:

@@ -29,6 +29,7 @@ from streams.faust_app import run as run_apps
 from streams.ingest import Ingest, Partition
 from streams.metrics_models import Learning
 from streams.metrics_slates import SlateMeter
+from streams.metrics_spread import Spread
 from streams.monitor import encoded
 from streams.outputs import Message, Outputs, dead_letter
 from streams.positions import Held, Positions
@@ -293,7 +294,8 @@ class Worker:
             "freshet_items": ("Items with an interned id", lambda: float(len(self.replica.interner))),
         }
         self.registry.register(metrics.Stats(sources, gauges, self._lags))
-        self.registry.register(Learning(self.replica.learner, self.replica.catalog, self.monitor))
+        self.registry.register(Learning(self.replica.learner, self.monitor))
+        self.registry.register(Spread(self.replica.learner.counters, self.replica.catalog))
         metrics.process(self.registry)
         metrics.expose(self.registry, self.settings.metrics_port, self.settings.metrics_host)
 

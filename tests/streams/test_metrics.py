@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from online_models.base import Interaction
+from online_models.identity import hash64
+from online_models.state import Outcome
 from serving.types import Choice, Slate, SlateItem
 from streams.metrics import Stats
-from streams.metrics_models import disparity, gini
 from streams.metrics_slates import SlateMeter
+from streams.metrics_spread import disparity, gini
+from tests.serving.world import NOW, World
 from tests.support.exported import families, series
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "metrics.md"
@@ -85,3 +89,16 @@ def test_concentration_and_disparity_are_those_of_the_textbook() -> None:
     assert gini(np.array([0, 0, 0, 9])) == pytest.approx(0.75)
     assert gini(np.zeros(0, dtype=np.int64)) == 0.0
     assert disparity(np.array([0.1, 0.4])) == pytest.approx(4.0)
+
+
+def test_an_action_we_did_not_show_is_organic_and_counts_by_whether_it_was_a_candidate() -> None:
+    world = World()
+    learner = world.learner
+    user = hash64("u")
+    for item in ("i0", "gone"):
+        slate = world.slate(world.user("i1"))
+        assert slate.candidates is not None
+        learner.remember(user, slate.candidates)
+        learner.learn(Outcome(interactions=[Interaction(user, world.number(item), NOW)]))
+    assert learner.stats["choice.organic"] == 2
+    assert sum(n for name, n in learner.stats.items() if name.startswith("held.organic.")) == 1
