@@ -22,6 +22,7 @@ from river import drift
 
 from online_models.base import Arrays
 from online_models.psi import StabilityMonitor
+from online_models.recovery import Recovery
 
 Severity = Literal["info", "warning", "critical"]
 Direction = Literal["up", "down", "both"]
@@ -47,6 +48,9 @@ class DriftSignal:
     runbook: str
     ts: int  # event time, ms
     evidence: Mapping[str, float] = field(default_factory=dict)
+    histogram: Mapping[str, Sequence[float]] = field(
+        default_factory=dict
+    )  # edges, and shares older and newer
 
 
 def scaled_log_loss(clicked: NDArray[np.bool_], probability: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,6 +84,24 @@ def best_cut(values: NDArray[np.float64]) -> int:
     score = difference * np.sqrt(older * (n - older) / n)
     edge = min(5, (n - 1) // 2)  # ADWIN's own least window
     return int(edge + np.argmax(score[edge : n - 1 - edge])) + 1 if n > 2 * edge + 1 else max(n // 2, 1)
+
+
+def shapes(
+    older: NDArray[np.float64], newer: NDArray[np.float64], bins: int = 10
+) -> dict[str, tuple[float, ...]]:
+    """Both windows as histograms over the same edges; nothing for values that are only 0 or 1.
+
+    >>> told = shapes(np.array([0.0, 0.1, 0.2]), np.array([0.9, 1.0]), bins=2)
+    >>> told["edges"], told["older"], told["newer"]
+    ((0.0, 0.5, 1.0), (1.0, 0.0), (0.0, 1.0))
+    """
+    both = np.concatenate([older, newer])
+    if not len(older) or not len(newer) or np.isin(both, (0.0, 1.0)).all():
+        return {}
+    edges = np.linspace(both.min(), both.max(), bins + 1)
+    counts = (np.histogram(part, edges)[0] / len(part) for part in (older, newer))
+    older_share, newer_share = (tuple(share.round(4).tolist()) for share in counts)
+    return {"edges": tuple(edges.round(6).tolist()), "older": older_share, "newer": newer_share}
 
 
 class SeriesDetector:
@@ -164,6 +186,7 @@ class SeriesDetector:
             runbook=RUNBOOK,
             ts=ts,
             evidence={"before": before, "after": after, "older": cut, "newer": len(held) - cut, "seen": seen},
+            histogram=shapes(held[:cut], held[cut:]),
         )
 
     def _deviation(self) -> float:
@@ -237,6 +260,7 @@ class DriftMonitor:
         expected_series: how many series the confidence is divided by, at least 1.
         max_surfaces: surfaces watched; those beyond share one series, at least 1.
         psi_threshold: the index from which a feature gives a signal, above 0.
+        steady: closed impressions without a change after which a drift that was told is told to be over.
 
     >>> monitor = DriftMonitor(["x"])
     >>> monitor.closed(np.zeros(100, bool), np.full(100, 0.1), ts=1_000)
@@ -255,6 +279,7 @@ class DriftMonitor:
         per_hour: int = 30,
         reference: int = 10_000,
         window: int = 5_000,
+        steady: int = 5_000,
     ) -> None:
         if expected_series < 1 or max_surfaces < 1 or not psi_threshold > 0:
             raise ValueError("expected_series and max_surfaces must be at least 1, psi_threshold above 0")
@@ -264,6 +289,7 @@ class DriftMonitor:
             psi_threshold,
         )
         self.hushed = Hushed(quiet_ms, per_hour)
+        self.recovery = Recovery(steady)
         self.stability = StabilityMonitor(features, reference=reference, window=window) if features else None
         self.series: dict[str, SeriesDetector] = {}
         self.latest_psi: dict[str, float] = {}
@@ -277,21 +303,31 @@ class DriftMonitor:
         surface: str = "default",
     ) -> list[DriftSignal]:
         """Take closed impressions in impression order, with the probability as served."""
-        loss = scaled_log_loss(clicked, probability)
-        found = [
-            self._detector("click_rate", "engagement", surface, "both").update(
-                clicked.astype(np.float64), ts
-            ),
-            self._detector("log_loss", "engagement", surface, "up").update(loss, ts),
+        looked = [
+            (self._detector("click_rate", "engagement", surface, "both"), clicked.astype(np.float64)),
+            (self._detector("log_loss", "engagement", surface, "up"), scaled_log_loss(clicked, probability)),
         ]
-        return self.hushed.admit([signal for signal in found if signal])
+        return self._look(looked, ts)
 
     def scores(
         self, probability: NDArray[np.float64], *, ts: int, surface: str = "default"
     ) -> list[DriftSignal]:
         """Take probabilities as served."""
-        found = self._detector("score_mean", "scores", surface, "both").update(probability, ts)
-        return self.hushed.admit([found] if found else [])
+        return self._look([(self._detector("score_mean", "scores", surface, "both"), probability)], ts)
+
+    def _look(
+        self, looked: Sequence[tuple[SeriesDetector, NDArray[np.float64]]], ts: int
+    ) -> list[DriftSignal]:
+        """New signals, one a cause, and of those told before the ones that are over."""
+        found: list[DriftSignal] = []
+        over: list[DriftSignal] = []
+        for detector, values in looked:
+            signal = detector.update(values, ts)
+            found += [signal] if signal else []
+            over += self.recovery.watch(detector.name, values, ts, changed=signal is not None)
+        told = self.hushed.admit(found)
+        self.recovery.told(told)
+        return told + over
 
     def rows(self, rows: NDArray[np.float32], *, ts: int) -> list[DriftSignal]:
         """Take feature rows as served, float32[n, F]."""
@@ -305,7 +341,7 @@ class DriftMonitor:
             if value > max(level, self.psi_threshold)
         ]
         if not shifted:
-            return []
+            return self.recovery.close("psi:", ts) if compared else []
         self.stability.forget()  # the shift is told; what comes now is the new normal
         worst = max(shifted, key=lambda row: (row[1], row[0]))
         evidence = {name: value for name, value, _ in sorted(shifted, key=lambda row: -row[1])[:10]}
@@ -321,7 +357,9 @@ class DriftMonitor:
             ts=ts,
             evidence=evidence,
         )
-        return self.hushed.admit([signal])
+        told = self.hushed.admit([signal])
+        self.recovery.told(told)
+        return told
 
     def _detector(self, kind: str, cause: str, surface: str, direction: Direction) -> SeriesDetector:
         name = f"{kind}:{surface}"

@@ -138,7 +138,10 @@ def test_a_click_rate_that_doubles_gives_one_signal_for_clicks_and_loss_together
     for k in range(120):
         p = np.full(500, 0.05)
         told += monitor.closed(rng.random(500) < p * (1 if k < 100 else 2), p, ts=k * 1_000, surface="home")
-    assert [s.cause for s in told] == ["engagement:home"]
+    assert [(s.cause, s.severity) for s in told] == [
+        ("engagement:home", "critical"),
+        ("engagement:home", "info"),  # steady again
+    ]
     assert told[0].ts >= 100_000
 
 
@@ -150,7 +153,7 @@ def test_a_feature_that_moves_is_named_and_then_becomes_the_new_normal():
         rows = rng.normal(size=(500, 2)).astype(np.float32)
         rows[:, 1] += 1.0 if k >= 20 else 0.0
         told += monitor.rows(rows, ts=k)
-    assert [s.name for s in told] == ["psi:moved"]
+    assert [(s.name, s.detector) for s in told] == [("psi:moved", "psi"), ("psi:moved", "recovery")]
     assert set(told[0].evidence) == {"moved"}
 
 

@@ -51,7 +51,10 @@ def test_a_click_rate_that_doubles_is_told_once():
     for one in as_they_come(shown, rng.random(len(shown)) < rate):
         watch.observe(one, one.probability)
     told = watch.take_signals()
-    assert [signal.cause for signal in told] == ["engagement:home"]
+    assert [(signal.cause, signal.severity) for signal in told] == [
+        ("engagement:home", "critical"),
+        ("engagement:home", "info"),
+    ]
     assert told[0].ts >= 4_000_000
     assert watch.take_signals() == []
 
