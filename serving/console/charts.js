@@ -5,7 +5,7 @@ import { colour, h, number, svg } from "./dom.js";
 export function lines(host, series, axis) {
   const soft = colour("soft"), grid = colour("line");
   const options = {
-    width: Math.max(host.clientWidth, 200), height: 200, padding: [8, 8, 0, 0],
+    width: Math.max(host.clientWidth, 200), height: 200, padding: [8, 26, 0, 0],
     scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.15 : 1] } },
     axes: [
       { stroke: soft, grid: { show: false }, ticks: { stroke: grid, width: 1 }, font: "11px system-ui, sans-serif", space: 70, values: (_, times) => times.map(clock) },

@@ -9,7 +9,7 @@ export function live(host, feed) {
   host.append(h("div", { class: "grid" }));
   const grid = host.firstChild;
   const figures = {
-    events: stat("events a second"), fresh: stat("click to new slate, p50 / p99"), api: stat("API answer, p50 / p99"),
+    events: stat("events a second"), fresh: stat("freshness, p50 / p99"), api: stat("API answer, p50 / p99"),
     clicks: stat("click rate, ranked slates"), signals: stat("drift signals"), dead: stat("dead letters"),
   };
   const [events, clicks, latency] = [h("div", { class: "chart" }), h("div", { class: "chart" }), h("div", { class: "chart" })];
@@ -65,6 +65,6 @@ function sourceTable(sources) {
 export function signal(s) {
   const { before, after } = s.evidence || {};
   const change = before === undefined ? number(s.statistic, 3) : `${number(before, 3)} → ${number(after, 3)}`;
-  return h("li", {}, h("span", { class: `chip ${s.severity}` }, s.severity), " ", h("b", {}, s.name), " ", change,
+  return h("li", {}, h("span", { class: `chip ${s.severity}` }, s.detector === "recovery" ? "steady again" : s.severity), " ", h("b", {}, s.name), " ", change,
     h("div", { class: "soft" }, `${when(s.ts)} · ${s.detector} · ${s.runbook}`));
 }

@@ -39,6 +39,6 @@ function rows(told) {
 function history(signals) {
   return h("table", {}, h("thead", {}, h("tr", {}, ["when", "series", "", "change"].map((name) => h("th", {}, name)))), h("tbody", {}, signals.map((s) => {
     const { before, after } = s.evidence || {};
-    return h("tr", {}, h("td", {}, when(s.ts)), h("td", {}, s.name), h("td", {}, h("span", { class: `chip ${s.severity}` }, s.severity)), h("td", {}, before === undefined ? number(s.statistic, 2) : `${number(before, 3)} → ${number(after, 3)}`));
+    return h("tr", {}, h("td", {}, when(s.ts)), h("td", {}, s.name), h("td", {}, h("span", { class: `chip ${s.severity}` }, s.detector === "recovery" ? "steady again" : s.severity)), h("td", {}, before === undefined ? number(s.statistic, 2) : `${number(before, 3)} → ${number(after, 3)}`));
   })));
 }
