@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import orjson
 
-from evaluation import prequential, sessions
+from evaluation import prequential, sessions, sync
 from evaluation.datasets import Dataset, open_dataset
-from online_models.model import Model
+from evaluation.protocol import events_of
+from online_models.model import FLOOR, Model
+from online_models.ordering import OrderingHead
 
 DATA = Path(os.environ.get("FRESHET_DATA", Path(__file__).parents[2] / "shared" / "data"))
 RESULTS = Path(__file__).parent / "results"
@@ -56,14 +58,43 @@ def _wide(width: int, seed: int) -> Model:
     return Model(seed=seed, width=width)
 
 
-def _short(which: str, make: Callable[[int], Model]) -> dict[str, Any]:
-    from evaluation.protocol import events_of
+def tried(which: str) -> dict[str, Any]:
+    """Quality of what was tried and not kept, beside what was."""
+    variants: dict[str, Callable[[int], Model]] = {
+        "as shipped": lambda seed: Model(seed=seed),
+        "hidden layer of 64": lambda seed: Model(seed=seed, hidden=64),
+        "ordering rate 0.005": partial(_ordering, rate=0.005),
+        "ordering rate 0.1": partial(_ordering, rate=0.1),
+        "ordering that starts from nothing": partial(_ordering, floor={}),
+        "Adagrad that never forgets": partial(_ordering, half_life=1e12),
+        "Adagrad that forgets in 5,000 examples": partial(_ordering, half_life=5e3),
+        "32 holders an item": lambda seed: Model(seed=seed, holders=32),
+    }
+    return {name: _short(which, make) for name, make in variants.items()}
 
+
+def _ordering(seed: int, **options: Any) -> Model:
+    model = Model(seed=seed)
+    floor = {name: weight for name, weight in FLOOR.items() if name in model.schema.names}
+    model.head = OrderingHead(model.schema, **{"floor": floor, "seed": seed, **options})
+    return model
+
+
+def cost(which: str) -> dict[str, Any]:
+    """Time per event of each profile, with nothing else in the same pass, and what its quality is."""
+    return {profile: _short(which, make, times=True) for profile, make in prequential.PROFILES.items()}
+
+
+def _short(which: str, make: Callable[[int], Model], *, times: bool = False) -> dict[str, Any]:
+    names = ["candidate_recall", *(["learn_us_p50", "recommend_us_p50"] if times else [])]
     if which == "movielens":
-        report = prequential.prequential(events_of(movielens(), min_rating=5.0), make, sources=False)
-        return {"recall_at_10": report.recall_at_10, "candidate_recall": report.candidate_recall}
-    told = sessions.sessions(events_of(yoochoose()), make, sources=False)
-    return {"hr_at_20": told.hr_at_20, "mrr_at_20": told.mrr_at_20}
+        events = events_of(movielens(), min_rating=5.0)
+        report: Any = prequential.prequential(events, make, sources=False)
+        names += ["recall_at_10"]
+    else:
+        report = sessions.sessions(events_of(yoochoose()), make, sources=False)
+        names += ["hr_at_20", "mrr_at_20"]
+    return {name: getattr(report, name) for name in names}
 
 
 JOBS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -85,6 +116,13 @@ JOBS: dict[str, Callable[[], dict[str, Any]]] = {
     "ablation-movielens": lambda: ablation("movielens"),
     "ablation-yoochoose": lambda: ablation("yoochoose"),
     "pruning-movielens": lambda: pruning("movielens"),
+    "tried-movielens": lambda: tried("movielens"),
+    "cost-movielens": lambda: cost("movielens"),
+    "cost-yoochoose": lambda: cost("yoochoose"),
+    "sync-movielens": lambda: sync.run(
+        movielens(), min_rating=5.0, plot=RESULTS / "quality-sync-movielens.svg"
+    ),
+    "sync-yoochoose": lambda: sync.run(yoochoose(), plot=RESULTS / "quality-sync-yoochoose.svg"),
 }
 
 
