@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from online_models.drift import DriftSignal
 
 
@@ -22,4 +25,27 @@ def lost_range(partition: int, position: int, log_start: int, ts: int) -> DriftS
         runbook="docs/runbooks/lost-range.md",
         ts=ts,
         evidence={"position": position, "log_start": log_start, "records_lost": log_start - position},
+    )
+
+
+def rolled_back(version: str, harm: Mapping[str, Any], ts: int) -> DriftSignal:
+    """A canary was taken back by itself; ``harm`` is what :class:`online_models.canary_guard.Harm` says.
+
+    >>> harm = {"metric": "click rate", "live": 0.2, "canary": 0.1, "low": -0.1, "high": -0.05, "limit": 0, "users": 90}
+    >>> rolled_back("v2", harm, ts=0).name
+    'rollback:v2'
+    """
+    metric = str(harm["metric"])
+    figures = {name: float(value) for name, value in harm.items() if name != "metric"}
+    return DriftSignal(
+        name=f"rollback:{version}",
+        cause=f"rollback:{version}",
+        detector=f"guardrail: {metric}",
+        statistic=figures["canary"] - figures["live"],
+        threshold=figures["limit"],
+        window=int(figures["users"]),
+        severity="critical",
+        runbook="docs/runbooks/model-rollback.md",
+        ts=ts,
+        evidence=figures,
     )

@@ -244,6 +244,24 @@ class Store:
             answers.extend(await self._patiently("read", attempt))
         return answers
 
+    # ------------------------------------------------------------------ logs of the whole namespace
+
+    async def append(self, name: str, value: bytes) -> None:
+        """Add to a list that only grows; after a cut connection it may hold the value twice."""
+
+        async def attempt() -> None:
+            await self._redis.execute_command("RPUSH", f"{self.namespace}:{name}", value)
+
+        await self._patiently("append", attempt)
+
+    async def appended(self, name: str, begin: int = 0) -> list[bytes]:
+        """What such a list holds from a place on, in order."""
+
+        async def attempt() -> list[bytes]:
+            return list(await self._redis.execute_command("LRANGE", f"{self.namespace}:{name}", begin, -1))
+
+        return await self._patiently("appended", attempt)
+
     # ------------------------------------------------------------------ start
 
     async def check(self, partitions: int | None = None) -> None:

@@ -48,6 +48,9 @@ class Backend(Protocol):
     async def accept(self, events: Sequence[dict[str, Any]]) -> list[str]:
         """Put events into the log, all or none; their ids. ProblemError when one is refused."""
 
+    def experiments(self) -> dict[str, Any]:
+        """Results of experiments so far, and which version answers whom."""
+
     def metrics(self) -> bytes:
         """Everything measured, in Prometheus' text format."""
 
@@ -225,6 +228,11 @@ def _operations(app: FastAPI, backend: Backend) -> None:
         """Whether requests can be answered: models, catalogue and names are loaded."""
         lacking = backend.lacking()
         return _json({"ready": not lacking, "lacking": lacking}, 503 if lacking else 200)
+
+    @app.get("/v1/experiments", tags=["experiments"])
+    async def experiments() -> Response:
+        """Results so far by experiment and variant, each with a verdict; and which version answers whom."""
+        return _json(backend.experiments())
 
     @app.get("/metrics", tags=["operations"])
     async def metrics() -> Response:

@@ -1,9 +1,7 @@
-"""Commands about experiments before they start: experiment plan, experiment check."""
+"""Commands about experiments: plan and check before they start, report while they run."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,19 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli_common import AsJson, Command, console, print_json
+from streams.cli_common import AsJson, Command, SettingsCommand, console, print_json
+from streams.cli_report import report
 
 if TYPE_CHECKING:
     from serving.experiments import Experiments
 
-app = typer.Typer(no_args_is_help=True, help="Experiments: how many users they need, whether a file holds.")
-
-BESIDE_SURFACES = frozenset({"recommend_n", "candidates", "exploration", "model_version"})
-"""What a variant may override beside the settings of a surface."""
+app = typer.Typer(
+    no_args_is_help=True, help="Experiments: how many users they need, whether a file holds, what they say."
+)
 
 
 def add_to(root: typer.Typer) -> None:
     """Make these commands known."""
+    app.command("report", cls=SettingsCommand)(report)
     root.add_typer(app, name="experiment", rich_help_panel="Evaluate")
 
 
@@ -71,6 +70,7 @@ def check(
 ) -> None:
     """Whether a declaration holds as a whole, with every setting it overrides; exit code 1 and the reason if not."""
     from serving.experiments import load
+    from streams.overrides import known_override
 
     declared = load(file, known_override)
     rows = _rows(declared)
@@ -82,32 +82,6 @@ def check(
     if mine is not None:
         given = ", ".join(f"{name} {value}" for name, value in mine.items())
         typer.echo(f"{user} on {surface}: {given}")
-
-
-def known_override(overrides: Mapping[str, Any]) -> None:
-    """Refuse what is no setting of a surface, or a value it cannot have.
-
-    >>> known_override({"diversity": 0.3, "model_version": "v2"})
-    >>> known_override({"diversty": 0.3})
-    Traceback (most recent call last):
-    ...
-    ValueError: no setting is called 'diversty'; did you mean 'diversity'?
-    """
-    from pydantic import ValidationError
-
-    from streams.settings import SurfaceSettings
-
-    known = {*SurfaceSettings.model_fields, *BESIDE_SURFACES}
-    for name in overrides:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
-            raise ValueError(f"no setting is called {name!r}; {hint}")
-    try:
-        SurfaceSettings(**{k: v for k, v in overrides.items() if k in SurfaceSettings.model_fields})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def _mine(declared: Experiments, user: str, surface: str, at: datetime | None) -> dict[str, Any]:

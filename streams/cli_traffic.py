@@ -36,6 +36,7 @@ class Output(StrEnum):
     DRIFT_SIGNALS = "drift-signals"
     DEAD_LETTERS = "dead-letters"
     EXPOSURES = "exposures"
+    EXPERIMENT_RESULTS = "experiment-results"
     DELETION_RECEIPTS = "deletion-receipts"
     EVENTS = "events"
     CATALOG = "catalog"

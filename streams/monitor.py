@@ -33,6 +33,10 @@ class Monitor:
         """The log no longer holds the position to read on from."""
         self._waiting.append(ops_signals.lost_range(partition, position, log_start, ts))
 
+    def tell(self, signal: DriftSignal) -> None:
+        """A signal that was raised elsewhere in this process."""
+        self._waiting.append(signal)
+
     def take(self) -> list[DriftSignal]:
         """Signals since the last call."""
         signals = [*self._waiting, *self.watch.take_signals()]

@@ -31,6 +31,7 @@ from serving.types import Slate
 from serving.wire import exposure
 from streams import build, metrics, validation
 from streams.broadcast import BroadcastReader
+from streams.decisions import Decisions
 from streams.live import LiveFeed
 from streams.metrics_slates import SlateMeter
 from streams.outputs import Message, Outputs
@@ -69,6 +70,7 @@ class Replica:
         self.snapshots = SnapshotStore(Path(settings.snapshot_dir), keep=settings.snapshot_keep)
         self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
         self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)
+        self.decisions = Decisions(settings, client, self.slow_store, self.recommender)
         self.registry = CollectorRegistry()
         self.api_metrics = ApiMetrics(self.registry)
         self.stats: Counter[str] = Counter()
@@ -138,6 +140,10 @@ class Replica:
         self.stats["events_accepted"] += len(ids)
         return ids
 
+    def experiments(self) -> dict[str, Any]:
+        """Results so far, and which version answers whom."""
+        return self.decisions.report()
+
     def metrics(self) -> bytes:
         """Everything measured, for Prometheus."""
         return generate_latest(self.registry)
@@ -174,6 +180,7 @@ class Replica:
         await self.outputs.start_patiently()
         await self.slow_store.check(self.settings.partitions)
         await self.replica.learn_names()
+        await self.decisions.log.catch_up()
         snapshot = await asyncio.to_thread(self.snapshots.latest)
         if snapshot is not None:
             self.deltas.positions.update(self.replica.restore(snapshot))
@@ -182,6 +189,8 @@ class Replica:
             tasks.create_task(self.catalog.run())
             tasks.create_task(self.deltas.run())
             tasks.create_task(self._follow())
+            for coroutine in self.decisions.running():
+                tasks.create_task(coroutine)
             await asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())
             self._lacking = {}
             log.info("ready: %d items", len(self.replica.interner))

@@ -140,6 +140,12 @@ class Settings(BaseSettings):
         {"default": SurfaceSettings()}, description="surfaces by name; the first is used for fresh slates"
     )
     exploration: bool = Field(True, description="false: nothing is randomised, swapped or given to new items")
+    experiments_file: str = Field(
+        "", description="YAML that declares experiments, read again when it changes; empty is none"
+    )
+    results_interval_s: float = Field(
+        2.0, ge=0.1, le=60.0, description="time between a worker's results of experiments"
+    )
     recommend_n: int = Field(20, ge=1, le=500, description="items of a slate when the request does not say")
     candidates: int = Field(200, ge=10, le=5_000, description="items that are ranked for a slate")
     slate_cpu_share: float = Field(0.3, gt=0.0, le=1.0, description="share of one CPU for fresh slates")

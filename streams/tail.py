@@ -22,6 +22,7 @@ TOPICS = (
     "drift-signals",
     "dead-letters",
     "exposures",
+    "experiment-results",
     "deletion-receipts",
     "events",
     "catalog",

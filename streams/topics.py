@@ -25,6 +25,7 @@ EXPOSURES = "exposures"
 DRIFT_SIGNALS = "drift-signals"
 MODEL_DELTAS = "model-deltas"
 DEAD_LETTERS = "dead-letters"
+EXPERIMENT_RESULTS = "experiment-results"
 DELETION_RECEIPTS = "deletion-receipts"
 
 MAX_REPLICATION = 3
@@ -85,6 +86,8 @@ CONTRACT: tuple[TopicSpec, ...] = (
     # Never compacted: deltas add up, the last one of a key is not the whole. At least twice a snapshot's age.
     TopicSpec(MODEL_DELTAS, "model", 2 * _DAY_MS, partitions=4),
     TopicSpec(DEAD_LETTERS, "source topic", 14 * _DAY_MS, partitions=4),
+    # Compacted: a worker tells all that it has counted, so its last word is the whole.
+    TopicSpec(EXPERIMENT_RESULTS, "worker", 7 * _DAY_MS, partitions=1, compact=True),
     TopicSpec(DELETION_RECEIPTS, "user_id", 365 * _DAY_MS, partitions=1),
 )
 

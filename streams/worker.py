@@ -24,6 +24,8 @@ from online_models.state import Outcome, PartitionFold
 from streams import build, collector, metrics
 from streams.bridge import bridged
 from streams.broadcast import BroadcastReader
+from streams.canary import CanaryWatch
+from streams.decisions import Decisions
 from streams.faust_app import FreshetApp, make_app, use_uvloop
 from streams.faust_app import run as run_apps
 from streams.ingest import Ingest, Partition
@@ -90,6 +92,11 @@ class Worker:
         )
         self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
         self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)
+        self.decisions = Decisions(settings, client, self.store, self.recommender)
+        self.canary = CanaryWatch(
+            self.name, self.decisions, self.monitor, self.outputs, self.replica.learner.features,
+            now=now_ms, every_s=settings.results_interval_s,
+        )  # fmt: skip
         self.watchdog = Watchdog(settings.watchdog_s)
         self._spans: dict[int, tuple[int, int, int]] = {}
         self.background: list[asyncio.Task[None]] = []
@@ -104,6 +111,7 @@ class Worker:
 
     def committed(self, held: Held, outcome: Outcome) -> None:
         """Learn from a batch that is safe, and note who is owed a slate."""
+        self.canary.committed(outcome)
         self.replica.learner.learn(outcome)
         self._untold += len(outcome.interactions)
         if self._untold >= self.settings.mix_interval_events:
@@ -203,6 +211,7 @@ class Worker:
         await self.outputs.start_patiently()
         await self._check_topics()
         await self.replica.learn_names()
+        await self.decisions.log.catch_up()
         snapshot = await asyncio.to_thread(self.snapshots.latest)
         if snapshot is not None:
             self.deltas.positions.update(self.replica.restore(snapshot))
@@ -211,7 +220,8 @@ class Worker:
         self.watchdog.start()
         coroutines: tuple[Coroutine[Any, Any, None], ...] = (
             self.catalog.run(), self.deltas.run(), self._mix(), self._signals(), self._quiet(), self._beat(),
-            self._save_regularly(), self._follow(), self.slates.run(),
+            self._save_regularly(), self._follow(), self.slates.run(), *self.decisions.running(),
+            self.canary.tell(), self.canary.watch(),
         )  # fmt: skip
         self.background += [asyncio.create_task(coroutine) for coroutine in coroutines]
         heard = asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())

@@ -17,6 +17,7 @@ from streams.topics import (
     CATALOG,
     CONTRACT,
     EVENTS,
+    EXPERIMENT_RESULTS,
     MODEL_DELTAS,
     BrokerUnavailable,
     Difference,
@@ -54,8 +55,8 @@ def test_every_topic_keyed_by_user_that_is_read_in_a_group_is_cut_like_events() 
     assert cut_alike == {"events", "recommendation-requests", "recommendations", "exposures"}
 
 
-def test_the_catalog_alone_is_compacted_and_deltas_never() -> None:
-    assert [spec.name for spec in CONTRACT if spec.compact] == [CATALOG]
+def test_what_a_last_word_replaces_is_compacted_and_deltas_never() -> None:
+    assert [spec.name for spec in CONTRACT if spec.compact] == [CATALOG, EXPERIMENT_RESULTS]
     assert _spec(MODEL_DELTAS).configs(3)["cleanup.policy"] == "delete"
 
 

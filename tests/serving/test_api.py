@@ -75,6 +75,9 @@ class MemoryBackend:
 
     accept = Replica.accept
 
+    def experiments(self) -> dict[str, object]:
+        return {"experiments": [], "model": {"live": self.recommender.registry.live}}
+
     def metrics(self) -> bytes:
         return generate_latest(self.registry)
 

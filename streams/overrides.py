@@ -1,0 +1,49 @@
+"""What a variant of an experiment may override, checked against the settings themselves."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from streams.settings import SurfaceSettings
+
+BESIDE_SURFACES = frozenset({"recommend_n", "candidates", "exploration", "model_version"})
+"""What a variant may override beside the settings of a surface."""
+_RANGES = {"recommend_n": (1, 500), "candidates": (10, 5_000)}
+
+
+def known_override(overrides: Mapping[str, Any]) -> None:
+    """Refuse what is no setting of a surface, or a value it cannot have.
+
+    >>> known_override({"diversity": 0.3, "model_version": "v2"})
+    >>> known_override({"diversty": 0.3})
+    Traceback (most recent call last):
+    ...
+    ValueError: no setting is called 'diversty'; did you mean 'diversity'?
+    """
+    known = {*SurfaceSettings.model_fields, *BESIDE_SURFACES}
+    for name in overrides:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+            raise ValueError(f"no setting is called {name!r}; {hint}")
+    _check_beside(overrides)
+    try:
+        SurfaceSettings(**{k: v for k, v in overrides.items() if k in SurfaceSettings.model_fields})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _check_beside(overrides: Mapping[str, Any]) -> None:
+    for name, (low, high) in _RANGES.items():
+        value = overrides.get(name, low)
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError(f"{name}: a whole number from {low} to {high}, not {value!r}")
+    if not isinstance(overrides.get("exploration", True), bool):
+        raise ValueError(f"exploration: true or false, not {overrides['exploration']!r}")
+    if not isinstance(overrides.get("model_version", ""), str):
+        raise ValueError(f"model_version: the name of a version, not {overrides['model_version']!r}")
