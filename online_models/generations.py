@@ -49,5 +49,5 @@ async def _remove(store: Store, pattern: str) -> int:
 async def _unlink(store: Store, keys: list[bytes]) -> int:
     async with store.redis.pipeline(transaction=False) as pipe:
         for key in keys:
-            pipe.unlink(key)  # one by one: in a cluster they live on several nodes
+            pipe.execute_command("UNLINK", key)  # one by one: in a cluster they live on several nodes
         return sum(await pipe.execute()) if keys else 0

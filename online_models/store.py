@@ -34,7 +34,15 @@ from online_models.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from online_models.store_client import UNKNOWN, RedisAddress, connect, connected, may_pass
+from online_models.store_client import (
+    UNKNOWN,
+    RedisAddress,
+    connect,
+    connected,
+    everywhere,
+    may_pass,
+)
+from online_models.store_report import by_node
 from online_models.store_writes import Arg, Write, chunks, lay_out
 
 __all__ = ["Arg", "Ownership", "Store", "Write", "key"]
@@ -272,10 +280,7 @@ class Store:
         """
 
         async def attempt() -> None:
-            memory: Any = await self._redis.info("memory")
-            nodes = (
-                memory.values() if memory and all(isinstance(v, dict) for v in memory.values()) else [memory]
-            )
+            nodes = by_node(await self._redis.info("memory", **everywhere(self._redis)))
             for policy in (node.get("maxmemory_policy", "noeviction") for node in nodes):
                 if policy != "noeviction":
                     raise StoreRefused(
@@ -361,7 +366,8 @@ class Store:
                     pipe.hsetnx(f"{self.namespace}:items", name, number)
                 await pipe.execute()
             found = dict(enumerate(await self.interned()))
-            return all(found.get(number) == name for name, number in kept.items())
+            twice = len(found) < await self._redis.hlen(f"{self.namespace}:items")
+            return not twice and all(found.get(number) == name for name, number in kept.items())
 
         return await self._patiently("restore_names", attempt)
 

@@ -122,6 +122,11 @@ def connect(address: RedisAddress, *, timeout_s: float, connections: int) -> Any
     return makers[address.mode](address, common, connections)
 
 
+def everywhere(client: Any) -> dict[str, Any]:
+    """The argument by which every master of a cluster is asked; none elsewhere."""
+    return {"target_nodes": "primaries"} if isinstance(client, aioredis.RedisCluster) else {}
+
+
 def _standalone(address: RedisAddress, common: dict[str, Any], connections: int) -> Any:
     more = {"ssl_ca_certs": address.ca} if address.ca and address.url.startswith("rediss") else {}
     pool = aioredis.BlockingConnectionPool.from_url(

@@ -59,7 +59,13 @@ def surfaces(settings: Settings) -> dict[str, SurfacePolicy]:
 
 def redis_address(settings: Settings) -> RedisAddress:
     """Where Redis is."""
-    return RedisAddress(settings.redis_url.get_secret_value())
+    return RedisAddress(
+        settings.redis_url.get_secret_value(),
+        mode=settings.redis_mode,
+        master=settings.redis_master,
+        sentinel_password=settings.redis_sentinel_password.get_secret_value(),
+        ca=settings.redis_ssl_ca,
+    )
 
 
 def store(settings: Settings, **more: Any) -> Store:

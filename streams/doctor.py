@@ -15,7 +15,7 @@ from typing import Literal
 from online_models.errors import FreshetError, SnapshotCorrupt, StoreUnavailable
 from online_models.snapshot import SnapshotStore
 from online_models.store_report import StoreReport, report
-from streams import topics
+from streams import build, topics
 from streams.client import client_args, need_embedded
 from streams.settings import Settings, shown, unknown_variables
 from streams.topics import MAX_REPLICATION, Difference
@@ -119,7 +119,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     where = shown(settings, "redis_url")
     begun = time.monotonic()
     try:
-        told = asyncio.run(report(settings.redis_url.get_secret_value(), settings.namespace))
+        told = asyncio.run(report(build.redis_address(settings), settings.namespace))
     except StoreUnavailable as error:
         mend = "start it, or set FRESHET_REDIS_URL:  redis-server --appendonly yes"
         yield Finding("wrong", "Redis", f"{where} does not answer: {error}", mend)

@@ -81,7 +81,17 @@ class Settings(BaseSettings):
     embedded: bool = Field(False, description="Kafka is librdkafka's mock broker: topics exist on first use")
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="Redis, redis:// or rediss:// (TLS), password within",
+        description="Redis, redis:// or rediss:// (TLS), user and password within; several hosts with commas",
+    )
+    redis_mode: Literal["standalone", "sentinel", "cluster"] = Field(
+        "standalone", description="what redis_url names: a server, Sentinels, or nodes of a cluster"
+    )
+    redis_master: str = Field("mymaster", description="with sentinel: what the Sentinels call the master")
+    redis_sentinel_password: SecretStr = Field(
+        SecretStr(""), description="with sentinel: of the Sentinels themselves"
+    )
+    redis_ssl_ca: str = Field(
+        "", description="with rediss://: file of the certificate authority; empty is the system's"
     )
     namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,48}$")] = Field(
         "freshet", description="prefix of all topics and keys; a tenant is a namespace"

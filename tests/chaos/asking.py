@@ -11,7 +11,7 @@ from typing import Self
 
 import httpx
 
-from tests.chaos.load import USERS, Load
+from tests.chaos.load import Load, some_user
 
 HEARD_S = 5.0
 """After which an API that is up has heard that an item is gone."""
@@ -48,7 +48,7 @@ class Asking:
     def _run(self) -> None:
         with httpx.Client(base_url=self._url, timeout=5.0) as client:
             while not self._stop.wait(self._every):
-                self._ask(client, f"u{int(self._random.paretovariate(0.6)) % USERS}")
+                self._ask(client, some_user(self._random))
 
     def _ask(self, client: httpx.Client, user: str) -> None:
         forbidden = self._seen(user)
@@ -69,7 +69,8 @@ class Asking:
         self.stats["answered"] += 1
         self.stats["empty"] += not shown
         self._look(user, shown, forbidden, gone, degraded=bool(told.get("degraded")))
-        self._load.shown.append((user, told["request_id"], [slot["item_id"] for slot in told["items"]]))
+        if shown:
+            self._load.shown.append((user, told["request_id"], [slot["item_id"] for slot in told["items"]]))
 
     def _look(self, user: str, shown: set[str], seen: set[str], gone: set[str], *, degraded: bool) -> None:
         self.stats["degraded"] += degraded

@@ -14,7 +14,7 @@ import orjson
 
 from tests.end_to_end.harness import HISTORY, Event, Recount
 
-USERS, ITEMS = 200, 300
+USERS, ITEMS = 300, 1_000
 BROKEN = (
     b"{",
     b'{"v":1,"type":"click"}',
@@ -128,7 +128,7 @@ class Load:
             self._write(self._random.choice(self._before[user]))
 
     def _user(self) -> str:
-        return f"u{int(self._random.paretovariate(0.6)) % USERS}"
+        return some_user(self._random)
 
     def _when(self) -> int:
         now, chance = time.time_ns() // 1_000_000, self._random.random()
@@ -182,6 +182,11 @@ class Load:
             return False
         self.delivered[message.partition()] = message.offset() + 1
         return True
+
+
+def some_user(chance: random.Random) -> str:
+    """A few users come ten times as often as most."""
+    return f"u{int(chance.random() ** 2 * USERS)}"
 
 
 def _slots(items: list[str]) -> list[dict[str, Any]]:

@@ -363,7 +363,9 @@ async def test_what_uvloop_says_of_a_cut_connection_is_no_fault_of_the_command(s
         nonlocal tries
         tries += 1
         if tries == 1:
-            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+            raise RuntimeError(
+                "unable to perform operation on <TCPTransport closed=True>; the handler is closed"
+            )
         return "done"
 
     assert await store._patiently("anything", attempt) == "done"
