@@ -45,7 +45,7 @@ def test_an_empty_table_is_filled_too(results: Path) -> None:
 def test_an_unknown_table_and_a_missing_result_are_named(results: Path) -> None:
     with pytest.raises(render.RenderError, match="no table is called 'one'"):
         render.rendered(TEXT, {}, results)
-    with pytest.raises(render.RenderError, match="gone.json"):
+    with pytest.raises(render.RenderError, match=r"gone\.json"):
         render.rendered(TEXT, {"one": (("gone",), one)}, results)
 
 
