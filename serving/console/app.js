@@ -1,11 +1,12 @@
 // Which view is shown, the stream of ticks they all share, light and dark, and keys.
+import { experiments } from "./experiments.js";
 import { health } from "./health.js";
 import { items } from "./items.js";
 import { live } from "./live.js";
 import { models } from "./models.js";
 import { user } from "./user.js";
 
-const VIEWS = { live, user, items, models, health };
+const VIEWS = { live, user, items, models, experiments, health };
 const KEPT = 300;
 const view = document.getElementById("view");
 const feed = { ticks: [], latest: null };

@@ -11,7 +11,7 @@ from tests.browser.chromium import browser, errors, missing, until
 from tests.browser.conftest import demo
 
 IMAGES = Path(__file__).resolve().parent.parent.parent / "docs" / "images"
-FRESH_AFTER = 75
+FRESH_AFTER = 110
 """Ticks before the first picture: the lines then have something to tell."""
 
 
