@@ -131,6 +131,9 @@ def _signal(value: Mapping[str, Any]) -> str:
     parts = [value.get("name"), value.get("detector"), value.get("severity")]
     if value.get("statistic") is not None:
         parts.append(f"{_number(value['statistic'])} against {_number(value.get('threshold'))}")
+    evidence = value.get("evidence") or {}
+    if "before" in evidence:
+        parts.append(f"{_number(evidence['before'])} -> {_number(evidence['after'])}")
     parts.append(value.get("runbook"))
     return "  ".join(str(part) for part in parts if part)
 
