@@ -63,6 +63,7 @@ class InProcess:
         self.surface, self.n, self.fresh_slates = surface, n, fresh_slates
         self.stats: Counter[str] = Counter()
         parts.learner.watch = parts.learner.watch or parts.watch
+        self.fresh: Slate | None = None  # what the last event's user was owed, if anything
         self._requests = 0
 
     # ------------------------------------------------------------------ what comes in
@@ -76,10 +77,13 @@ class InProcess:
         """One event as it stands on the wire: folded, learnt from, and answered by a fresh slate if it is an action."""
         parsed = _EVENT.validate_python(event)
         outcome = self._fold([Timed(parsed, parsed.ts)])
+        self.fresh = None
         if self.fresh_slates:
             for user_id, (acted, cause) in outcome.acted.items():
-                self._answer(SlateRequest(request_id=f"auto-{cause}", user_id=user_id, surface=self.surface,
-                                          n=self.n), acted)  # fmt: skip
+                owed = SlateRequest(
+                    request_id=f"auto-{cause}", user_id=user_id, surface=self.surface, n=self.n
+                )
+                self.fresh = self._answer(owed, acted)
                 self.fold.published(user_id, cause)
         return outcome
 

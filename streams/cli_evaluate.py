@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from streams import cli_ope, cli_simulate
-from streams.cli_common import AsJson, Command, console, print_json
+from streams.cli_common import AsJson, Command, Given, SettingsCommand, console, print_json
 
 app = typer.Typer(no_args_is_help=True, help="How good the recommendations are, measured event by event.")
 
@@ -21,6 +21,12 @@ class Mode(StrEnum):
 
     REQUEST = "request"
     AT_EVENT = "at-event"
+
+
+class Through(StrEnum):
+    """What the replay goes through."""
+
+    KAFKA = "kafka"
 
 
 class Profile(StrEnum):
@@ -42,6 +48,8 @@ Seeds = Annotated[int, typer.Option(min=1, help="Runs, each with another seed; m
 Shuffles = Annotated[
     int, typer.Option(min=0, help="Also so many runs with events of equal time in random order")
 ]
+THROUGH_KAFKA = 5_000
+"""Events of a replay through Kafka where no limit is given: about three minutes."""
 Limit = Annotated[int | None, typer.Option(min=1, help="Events, at most")]
 
 
@@ -50,7 +58,7 @@ def add_to(root: typer.Typer) -> None:
     root.add_typer(app, name="evaluate", rich_help_panel="Evaluate")
 
 
-@app.command("prequential", cls=Command)
+@app.command("prequential", cls=SettingsCommand)
 def prequential(
     data: Data,
     min_rating: MinRating = None,
@@ -61,9 +69,17 @@ def prequential(
     shuffles: Shuffles = 0,
     limit: Limit = None,
     plot: Plot = None,
+    through: Annotated[
+        Through | None,
+        typer.Option(help="Also as slates of a worker behind a real broker and Redis (embedded, or --kafka)"),
+    ] = None,
     as_json: AsJson = False,
+    given: Given = None,
 ) -> None:
     """Test, then learn, one rating at a time: Recall@10, DCG@10, MRR, candidate recall, time per event."""
+    if through is not None:
+        _through_kafka(data, min_rating, limit, given, as_json=as_json)
+        return
     told = _run("prequential")(
         _dataset(data), min_rating=min_rating, mode=mode.value, model_factory=_factory(profile),
         baselines=baselines, seeds=seeds, shuffles=shuffles, limit=limit, plot=plot,
@@ -117,6 +133,17 @@ def sync(
             str(report["syncs"]),
         )  # fmt: skip
     console().print(table)
+
+
+def _through_kafka(
+    data: Path, min_rating: float | None, limit: int | None, given: list[str] | None, *, as_json: bool
+) -> None:
+    from evaluation.protocol import events_of
+    from streams import through_kafka
+    from streams.settings import assignments
+
+    events = events_of(_dataset(data), min_rating=min_rating, limit=limit or THROUGH_KAFKA)
+    _tell(through_kafka.run(events, k=10, given=assignments(given or ())), as_json=as_json)
 
 
 def _run(module: str) -> Any:

@@ -64,7 +64,8 @@ class Publisher:
             request_id=named("auto", owed.cause), user_id=owed.user_id, surface=self._surface, n=self._n,
             n_asked=False,
         )  # fmt: skip
-        slate = self._slate(request, record)
+        as_of = min(self._now(), owed.acted)  # of the action, so that a replay gives what was live
+        slate = self._slate(request, record, as_of)
         if not slate.items:
             return False
         await self._produce(slate, caused_by=owed.cause, appended=owed.appended)
@@ -90,16 +91,16 @@ class Publisher:
                 continue
             partition = partition_of(request.user_id, self._partitions)
             user = self._record_of(partition, request.user_id) or await self._read(request.user_id)
-            slate = self._slate(SlateRequest.of(request, self._n), user)
+            slate = self._slate(SlateRequest.of(request, self._n), user, self._now())
             await self._produce(slate, caused_by=request.request_id, appended=record.timestamp)
             self.stats["requests_answered"] += 1
 
     async def _read(self, user_id: str) -> UserRecord:
         return await read_user(self._store, user_id, self._partitions)
 
-    def _slate(self, request: SlateRequest, record: UserRecord) -> Slate:
+    def _slate(self, request: SlateRequest, record: UserRecord, now: int) -> Slate:
         with self._meter.timed() if self._meter is not None else nullcontext():
-            slate = self._recommender.recommend(request, record, self._now())
+            slate = self._recommender.recommend(request, record, now)
         if slate.candidates is not None:
             self._learner.remember(hash64(request.user_id), slate.candidates)
         return slate
