@@ -6,7 +6,7 @@ world's truth. Recovery is told for a shift of tastes early and one late in the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,17 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.closed import ClosedSlots, calibration, normalised_entropy
-from evaluation.in_process import InProcess
+from evaluation.in_process import ACTIONS, InProcess
 from evaluation.plots import check_plot, plot_lines
 from evaluation.scoreboard import ARMS
 from evaluation.simulator import World, WorldConfig
 from evaluation.traffic import Plan, Slate, Traffic
 from online_models.learner import Unlimited
+from online_models.state import FoldPolicy
 from serving.assembly import assemble
 from serving.types import SurfacePolicy
 
 START_MS = 1_700_000_000_000
-RATE_PER_S = 30.0
+RATE_PER_S = 3.0
+WORLD = {"users": 500, "items": 2_000, "new_items": 400, "new_item_every_ms": 8_000}
+"""A catalogue that is not used up within the hour that 10,000 visits take."""
+MINUTE = {"visits": 1_800, "rate_per_s": 30.0, "window_ms": 15_000}
+"""A new deployment as ``freshet demo`` begins it."""
 BURN_IN = 0.2
 """Share of the stream before which calibration is not judged: nothing is known yet."""
 WINDOWS = 20
@@ -54,10 +59,15 @@ class Simulated:
     pipeline: InProcess
 
 
-def simulate(config: WorldConfig, visits: int, *, rate_per_s: float = RATE_PER_S, n: int = 10) -> Simulated:
+def simulate(
+    config: WorldConfig, visits: int, *, rate_per_s: float = RATE_PER_S, n: int = 10, window_ms: int = 60_000
+) -> Simulated:
     """About so many visits of a world, each answered by the pipeline.
 
     Late clicks after the last visit are waited for.
+
+    Args:
+        window_ms: an impression without a click for so long is a negative.
     """
     world = World(config)
     traffic = Traffic(world, Plan(rate_per_s, visits / rate_per_s, n))
@@ -65,7 +75,7 @@ def simulate(config: WorldConfig, visits: int, *, rate_per_s: float = RATE_PER_S
     parts.learner.order_budget = Unlimited()
     slots = ClosedSlots(parts.watch, parts.learner.schema)
     parts.learner.watch = slots
-    pipeline = InProcess(parts)
+    pipeline = InProcess(parts, FoldPolicy(actions=ACTIONS, window_ms=window_ms))
     seen = list(_visits(traffic, pipeline, n))
     pipeline.tick(traffic.end_ms + 86_400_000)
     return Simulated(world, seen, slots, pipeline)
@@ -113,11 +123,12 @@ def run(
     """
     check_plot(plot)
     span_ms = visits / rate_per_s * 1_000.0
-    given: dict[str, Any] = {"seed": seed, "start_ms": START_MS, **world}
+    given: dict[str, Any] = {"seed": seed, "start_ms": START_MS, **WORLD, **world}
     late_ms, early_ms = round(0.6 * span_ms), round(0.2 * span_ms)
     late = simulate(WorldConfig(**given, shift_after_ms=late_ms), visits, rate_per_s=rate_per_s)
     early = simulate(WorldConfig(**given, shift_after_ms=early_ms), visits * 3 // 5, rate_per_s=rate_per_s)
     told = report(late, late_ms)
+    told["new_deployment"] = new_deployment(seed)
     told["recovery"] = {
         "early": recovery(early.visits, START_MS + early_ms), "late": recovery(late.visits, START_MS + late_ms)
     }  # fmt: skip
@@ -138,7 +149,6 @@ def report(done: Simulated, shift_ms: int | None = None) -> dict[str, Any]:
         "visits": len(done.visits),
         **_rates(done.visits),
         "before_shift": _rates(before),
-        "first_minute_end": _rates([v for v in before if 40_000 <= v.ts - begin < 60_000]),
         "by_time": by_time(done.visits),
         "by_clicks": by_clicks(done.visits),
         "new_items": _new_items(done),
@@ -150,15 +160,24 @@ def report(done: Simulated, shift_ms: int | None = None) -> dict[str, Any]:
     }
 
 
-def _rates(visits: list[Visit]) -> dict[str, Any]:
+def new_deployment(seed: int) -> dict[str, Any]:
+    """The first minute of a demo: its last 20 seconds, and users by their clicks so far."""
+    done = simulate(WorldConfig(seed=seed, start_ms=START_MS), **MINUTE)  # type: ignore[arg-type]
+    lately = [v for v in done.visits if v.ts - START_MS >= 40_000]
+    return {"last_20_s": _rates(lately), "by_clicks": by_clicks(done.visits)}
+
+
+def _rates(visits: Sequence[Visit]) -> dict[str, Any]:
     """``ctr_<arm>``, the regret, and how many times popularity's click rate the policy's is."""
     if not visits:
         return {}
     means = np.array([v.rates for v in visits]).mean(axis=0)
     told = {f"ctr_{arm}": float(mean) for arm, mean in zip(ARMS, means, strict=True)}
     told["regret"] = told["ctr_oracle"] - told["ctr_policy"]
-    told["times_popular"] = told["ctr_policy"] / told["ctr_popular"] if told["ctr_popular"] else None
-    return told
+    return {
+        **told,
+        "times_popular": told["ctr_policy"] / told["ctr_popular"] if told["ctr_popular"] else None,
+    }
 
 
 def by_time(visits: list[Visit], windows: int = WINDOWS) -> list[dict[str, Any]]:

@@ -17,9 +17,7 @@ def add_to(evaluate: typer.Typer) -> None:
 
 def simulate(
     seed: Annotated[int, typer.Option(min=0, help="Of the world and of everything random")] = 0,
-    visits: Annotated[
-        int, typer.Option(min=100, help="Slates shown, 30 a second of simulated time")
-    ] = 10_000,
+    visits: Annotated[int, typer.Option(min=100, help="Slates shown, 3 a second of simulated time")] = 10_000,
     plot: Annotated[Path | None, typer.Option(help="Draw click rates over time into this file")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -60,6 +58,7 @@ def _table(told: dict[str, Any]) -> None:
 
 def _rows(told: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     rows = [("all visits", told), ("before the shift", told["before_shift"])]
+    rows.append(("a new deployment after 40 to 60 s", told["new_deployment"]["last_20_s"]))
     rows += [(f"users with {name} clicks", row) for name, row in told["by_clicks"].items()]
     return [(name, row) for name, row in rows if row]
 
