@@ -153,7 +153,8 @@ class World:
         worker.resume()
 
     def _add(self, worker: Child) -> None:
-        self.running.worker()
+        if len(self.workers()) < PARTITIONS:
+            self.running.worker()
 
     def _remove(self, worker: Child) -> None:
         if len(self.workers()) > 1:
