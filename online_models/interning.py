@@ -43,6 +43,10 @@ class Interner:
         """The number of a name, if it has one."""
         return self._numbers.get(name)
 
+    def names(self) -> list[str]:
+        """All names, the place being the number; empty where one is not known."""
+        return list(self._names)
+
     def name(self, number: int) -> str:
         """The name of a number; empty when it is not known."""
         return self._names[number] if 0 <= number < len(self._names) else ""

@@ -28,6 +28,26 @@ def lost_range(partition: int, position: int, log_start: int, ts: int) -> DriftS
     )
 
 
+def state_lost(partition: int, was: int, now: int, ts: int) -> DriftSignal:
+    """Redis holds less of a partition than was committed to it; what is missing is folded again.
+
+    >>> state_lost(3, was=25, now=10, ts=0).evidence
+    {'was': 25, 'now': 10}
+    """
+    return DriftSignal(
+        name=f"state_lost:{partition}",
+        cause=f"state_lost:{partition}",
+        detector="position",
+        statistic=float(was - now),
+        threshold=0.0,
+        window=0,
+        severity="critical",
+        runbook="docs/runbooks/state-lost.md",
+        ts=ts,
+        evidence={"was": was, "now": now},
+    )
+
+
 def rolled_back(version: str, harm: Mapping[str, Any], ts: int) -> DriftSignal:
     """A canary was taken back by itself; ``harm`` is what :class:`online_models.canary_guard.Harm` says.
 

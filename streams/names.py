@@ -1,10 +1,14 @@
-"""Names of items that Redis has lost are given back before a new one gets a number that was somebody's already."""
+"""Item names that Redis has lost are given back before a new one gets a number that was somebody's already."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 
+import numpy as np
+import orjson
+
+from online_models.base import Arrays
 from online_models.errors import NamesLost, StoreRefused
 from online_models.interning import Interner
 from online_models.store import Store
@@ -22,7 +26,7 @@ async def intern(store: Store, interner: Interner, names: Sequence[str]) -> list
         return await store.intern(names, known=len(interner))
     except NamesLost as error:
         log.error("%s: Redis has lost data; they are given back", error)
-        await give_back(store, [interner.name(number) for number in range(len(interner))])
+        await give_back(store, interner.names())
         return await store.intern(names, known=len(interner))
 
 
@@ -37,3 +41,19 @@ async def give_back(store: Store, names: Sequence[str]) -> None:
             "Redis has lost its item numbers and given some of them to other items: what was learnt no longer fits. "
             "Stop all workers, move the snapshots away, and start again"
         )
+
+
+def packed(interner: Interner) -> Arrays:
+    """All names as a component of a snapshot, the place being the number."""
+    return {"json": np.frombuffer(orjson.dumps(interner.names()), dtype=np.uint8)}
+
+
+def unpacked(arrays: Arrays) -> list[str]:
+    """The names :func:`packed` wrote; none from a snapshot that holds none.
+
+    >>> names = Interner()
+    >>> names.add([("a", 0), ("c", 2)])
+    >>> unpacked(packed(names)), unpacked({})
+    (['a', '', 'c'], [])
+    """
+    return list(orjson.loads(arrays["json"].tobytes())) if "json" in arrays else []

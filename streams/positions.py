@@ -8,7 +8,7 @@ worker that was waking up), a new assignment is asked for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,6 +55,7 @@ class Positions:
         app: its hooks ``position_for``, ``reached`` and ``on_revoked`` are set here.
         on_claim: called with each new hold, before anything of it is read; may load and set ``state``.
         on_drop: called when a hold ends, for whatever reason.
+        on_lost: called with (partition, position it was at, position it is at) when the store has lost commits.
     """
 
     def __init__(
@@ -65,9 +66,11 @@ class Positions:
         *,
         on_claim: Callable[[Held], Any] | None = None,
         on_drop: Callable[[Held], None] | None = None,
+        on_lost: Callable[[int, int, int], Awaitable[None]] | None = None,
     ) -> None:
         self.store, self.app, self.topic = store, app, topic
-        self._on_claim, self._on_drop = on_claim, on_drop
+        self._on_claim, self._on_drop, self._on_lost = on_claim, on_drop, on_lost
+        self._reached: dict[tuple[int, int], int] = {}  # generation, partition -> position committed here
         self._held: dict[int, Held] = {}
         self.gaps = self.fenced = self.moved = self.stale = 0
         app.transport_hooks.position_for = self.position_for
@@ -84,8 +87,20 @@ class Positions:
             return None
         self.drop(partition)
         own = await self.store.claim(partition)
+        await self._look_for_losses(own)
         await self._admit(Held(own, generation))
         return BEGINNING if own.next is None else own.next
+
+    async def _look_for_losses(self, own: Ownership) -> None:
+        """A store that is behind what it had, by our own memory or by what Kafka was told, has lost commits."""
+        if self._on_lost is None:
+            return
+        was = self._reached.get((own.generation, own.partition))
+        if was is None and own.generation == 0:  # a rebuild ends a little before what Kafka was told
+            was = await self.app.consumer.reported(self.topic, own.partition)
+        if was is not None and was > (own.next or 0):
+            await self._on_lost(own.partition, was, own.next or 0)
+        self._reached.pop((own.generation, own.partition), None)
 
     async def _admit(self, held: Held) -> None:
         if self._on_claim is not None:
@@ -134,6 +149,7 @@ class Positions:
             if self._end(held):
                 await self._reread(held)
         else:
+            self._reached[held.own.generation, held.partition] = held.own.next or 0
             return True
         return False
 
@@ -146,6 +162,7 @@ class Positions:
             self._ask_for_assignment(held.generation)
             return
         if held.partition not in self._held:  # no assignment came in between
+            await self._look_for_losses(own)
             await self._admit(Held(own, held.generation))
             self._seek(held.partition, BEGINNING if own.next is None else own.next)
 

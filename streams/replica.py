@@ -28,7 +28,7 @@ from online_models.learner import Learner
 from online_models.snapshot import Snapshot, SnapshotStore
 from online_models.store import Store
 from streams import validation
-from streams.names import intern
+from streams.names import give_back, intern, packed, unpacked
 from streams.validation import Rejected, Rules
 
 log = logging.getLogger(__name__)
@@ -171,12 +171,25 @@ class Replica:
     def image(self, created: int, positions: Mapping[int, int]) -> Image:
         """A copy of all learnt state as of now; ``positions`` are those of the deltas topic."""
         return Image(
-            components=self.learner.components(),
+            components={**self.learner.components(), "names": packed(self.interner)},
             created=created,
             positions={f"model-deltas-{p}": at for p, at in positions.items()},
             schema=self.learner.schema,
             notes={"heard": dict(self._heard), "worker": self.worker},
         )
+
+    async def recover(self, snapshot: Snapshot) -> dict[int, int]:
+        """Restore a snapshot, after the store was given back the item names that it has lost since.
+
+        Raises:
+            StoreRefused: the store has given numbers the snapshot knows to other items.
+        """
+        names = unpacked(snapshot.components.get("names", {}))
+        if any(name and self.interner.name(number) != name for number, name in enumerate(names)):
+            log.error("Redis has lost item names that snapshot %s holds", snapshot.manifest.version)
+            await give_back(self._store, names)
+            await self.learn_names()
+        return self.restore(snapshot)
 
     def restore(self, snapshot: Snapshot) -> dict[int, int]:
         """Take a snapshot over; returns the positions of the deltas topic to hear on from.

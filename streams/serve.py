@@ -183,7 +183,7 @@ class Replica:
         await self.decisions.log.catch_up()
         snapshot = await asyncio.to_thread(self.snapshots.latest)
         if snapshot is not None:
-            self.deltas.positions.update(self.replica.restore(snapshot))
+            self.deltas.positions.update(await self.replica.recover(snapshot))
             log.info("restored snapshot %s", snapshot.manifest.version)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.catalog.run())

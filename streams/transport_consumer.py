@@ -109,6 +109,13 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
         """Ask the group for a new assignment: for a worker that is fenced though the group counts it in."""
         await self._thread.rejoin()
 
+    async def reported(self, topic: str, partition: int) -> int | None:
+        """How far the group has told Kafka it is; None where it never has, or Kafka does not answer."""
+        try:
+            return await self._thread.reported(TP(topic, partition))
+        except KafkaError:
+            return None
+
     @property
     def generation(self) -> int:
         """The group generation of the current assignment; -1 before the first."""

@@ -69,6 +69,11 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         """Kafka's committed position of a partition, or the beginning of its log."""
         return await self._inside(self._committed(tp))
 
+    async def reported(self, tp: TP) -> int | None:
+        """Kafka's committed position of a partition; None where none was."""
+        found = await self._inside(self._ensure_consumer().committed(TopicPartition(*tp)))
+        return None if found is None else int(found)
+
     async def ends(self, tp: TP) -> tuple[int, int]:
         """The first position of a partition's log, and the one after its last record."""
         return await self._inside(self._ends(tp))

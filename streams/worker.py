@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry
 
-from online_models import deltas
+from online_models import deltas, ops_signals
 from online_models.deltas import Delta
 from online_models.errors import SettingsError, StoreRefused
 from online_models.history import UserRecord
@@ -33,6 +33,7 @@ from streams.metrics_models import Learning
 from streams.metrics_slates import SlateMeter
 from streams.metrics_spread import Spread
 from streams.monitor import encoded
+from streams.names import give_back
 from streams.outputs import Message, Outputs, dead_letter
 from streams.positions import Held, Positions
 from streams.publish import Publisher
@@ -100,6 +101,7 @@ class Worker:
         self.watchdog = Watchdog(settings.watchdog_s)
         self._spans: dict[int, tuple[int, int, int]] = {}
         self.background: list[asyncio.Task[None]] = []
+        self._fatal: StoreRefused | None = None
         self._untold = 0
         self._much_learnt = asyncio.Event()
         self._unsent: deque[Message] = deque()
@@ -163,8 +165,9 @@ class Worker:
             f"{settings.namespace}-fold", settings.kafka.split(","), hooks=hooks, **build.faust_conf(settings)
         )
         self.ingest.positions = Positions(
-            self.store, app, topic, on_claim=self.ingest.claimed, on_drop=self.ingest.dropped
-        )
+            self.store, app, topic, on_claim=self.ingest.claimed, on_drop=self.ingest.dropped,
+            on_lost=self._state_lost,
+        )  # fmt: skip
 
         on_batches(app, topic, self._fold, name="fold", concurrency=FOLDS_AT_ONCE)
         return app
@@ -194,6 +197,18 @@ class Worker:
 
         on_batches(app, topic, bridge, name=f"bridge-{kind}")
 
+    async def _state_lost(self, partition: int, was: int, now: int) -> None:
+        self.ingest.stats["states_lost"] += 1
+        self.monitor.tell(ops_signals.state_lost(partition, was, now, now_ms()))
+        log.error(
+            "Redis has lost commits of partition %d: it was at %d and is at %d. They are folded again from there; "
+            "where the log is long, faster:  freshet rebuild", partition, was, now,
+        )  # fmt: skip
+        try:
+            await give_back(self.store, self.replica.interner.names())
+        except StoreRefused as error:
+            self._fatal = error
+
     def _lost(self, lost: LostRange) -> None:
         self.ingest.stats["lost_ranges"] += 1
         self.monitor.lost_range(lost.partition, lost.position, lost.log_start, now_ms())
@@ -214,7 +229,7 @@ class Worker:
         await self.decisions.log.catch_up()
         snapshot = await asyncio.to_thread(self.snapshots.latest)
         if snapshot is not None:
-            self.deltas.positions.update(self.replica.restore(snapshot))
+            self.deltas.positions.update(await self.replica.recover(snapshot))
             log.info("restored snapshot %s", snapshot.manifest.version)
         self.restored()
         self.watchdog.start()
@@ -376,6 +391,8 @@ class Worker:
         """Go over to a generation that was rebuilt; one of another partition count ends this worker."""
         while True:
             await asyncio.sleep(FOLLOW_S)
+            if self._fatal is not None:
+                raise self._fatal
             if await self.store.follow() and self.ingest.positions is not None:
                 log.info("generation %d is in force now", self.store.generation)
                 self.ingest.positions.renew()
