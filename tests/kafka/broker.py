@@ -38,6 +38,7 @@ class KafkaBroker:
         settings: broker properties added to, or in place of, the ones below.
         users: passwords by user name; opens a second listener, `bootstrap_sasl`, that asks for them
             (SASL_PLAINTEXT, mechanism PLAIN).
+        tls: that listener speaks TLS (SASL_SSL); `ca` is the certificate clients must trust.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class KafkaBroker:
         heap_mb: int = 512,
         settings: dict[str, str] | None = None,
         users: dict[str, str] | None = None,
+        tls: bool = False,
     ) -> None:
         if heap_mb < 256:
             raise ValueError(f"heap_mb: at least 256, not {heap_mb}")
@@ -57,6 +59,8 @@ class KafkaBroker:
         self._sasl_port = free_port() if users else 0
         if users:
             _add_sasl(properties, self._sasl_port, users)
+            if tls:
+                _add_tls(properties, self.ca)
         properties |= settings or {}
         self._config = self.dir / "server.properties"
         self._config.write_text("".join(f"{k}={v}\n" for k, v in sorted(properties.items())))
@@ -73,6 +77,11 @@ class KafkaBroker:
         if not self._sasl_port:
             raise ValueError("this broker was made without users")
         return f"{LOOPBACK}:{self._sasl_port}"
+
+    @property
+    def ca(self) -> Path:
+        """The certificate of the TLS listener, which signed itself."""
+        return self.dir / "ca.pem"
 
     @property
     def dir(self) -> Path:
@@ -205,6 +214,21 @@ def _add_sasl(properties: dict[str, str], port: int, users: dict[str, str]) -> N
     module = "org.apache.kafka.common.security.plain.PlainLoginModule"
     properties["listener.name.sasl.sasl.enabled.mechanisms"] = "PLAIN"
     properties["listener.name.sasl.plain.sasl.jaas.config"] = f"{module} required {known};"
+
+
+def _add_tls(properties: dict[str, str], ca: Path) -> None:
+    key = ca.with_name("key.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=freshet-test",
+         "-addext", f"subjectAltName=IP:{LOOPBACK}", "-keyout", str(key), "-out", str(ca)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    both = ca.with_name("keystore.pem")
+    both.write_text(key.read_text() + ca.read_text())
+    old = properties["listener.security.protocol.map"]
+    properties["listener.security.protocol.map"] = old.replace("SASL_PLAINTEXT", "SASL_SSL")
+    properties["listener.name.sasl.ssl.keystore.type"] = "PEM"
+    properties["listener.name.sasl.ssl.keystore.location"] = str(both)
 
 
 def main() -> None:
