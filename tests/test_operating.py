@@ -100,9 +100,13 @@ def test_alerts_fire_and_hold_still_as_promised() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_runbook_a_signal_names_exists() -> None:
-    named = {drift.RUNBOOK, drift.FEATURE_RUNBOOK, ops_signals.lost_range(0, 0, 1, ts=0).runbook}
-    assert all((ROOT / path).is_file() for path in named)
+def test_every_runbook_the_code_names_exists() -> None:
+    sources = [
+        path for package in ("online_models", "streams", "serving") for path in (ROOT / package).rglob("*.py")
+    ]
+    named = {page for path in sources for page in re.findall(r"docs/runbooks/[\w-]+\.md", path.read_text())}
+    assert {drift.RUNBOOK, drift.FEATURE_RUNBOOK, ops_signals.lost_range(0, 0, 1, ts=0).runbook} <= named
+    assert all((ROOT / page).is_file() for page in named), named
 
 
 @pytest.mark.parametrize("path", sorted(RUNBOOKS.glob("*.md")), ids=lambda path: path.stem)
