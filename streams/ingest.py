@@ -63,7 +63,6 @@ class Sorted:
 
     events: list[Timed] = field(default_factory=list)
     before: list[Message] = field(default_factory=list)  # to be acknowledged before the commit
-    raw: dict[str, bytes] = field(default_factory=dict)  # exposures as they came, by event id
     stats: Counter[str] = field(default_factory=Counter)
 
 
@@ -204,8 +203,6 @@ class Ingest:
                 self._reject(out, batch, record, event)
             elif event.user_id in at_home or self._home(event) == batch.partition:
                 out.events.append(Timed(event, record.timestamp))
-                if isinstance(event, Exposure) and record.value:
-                    out.raw[event.event_id] = record.value
             else:
                 headers = (("rerouted", f"{batch.partition}-{record.offset}".encode()),)
                 out.before.append(Message("events", event.user_id, record.value, self._home(event), headers))
@@ -230,7 +227,7 @@ class Ingest:
         await self._load(fold, batch.events, mark)
         ints = await self.intern(batch.events)
         outcome = fold.fold(batch.events, ints, mark, await self._merged(batch.events))
-        before = batch.before + _outgoing(outcome, batch.raw)
+        before = batch.before + _receipts(outcome)
         if before:
             await self.outputs.deliver(before)
         if not await self._owned.commit(held, outcome.writes, next_position):
@@ -282,10 +279,9 @@ class Ingest:
         return {user_id: decode(raw) for user_id, (raw,) in zip(ids, raws, strict=True) if raw}
 
 
-def _outgoing(outcome: Outcome, raw: Mapping[str, bytes]) -> list[Message]:
-    """Receipts, and the slates served for those who evaluate them: produced before the commit, at least once."""
-    receipts = [Message("deletion-receipts", str(r["user_id"]), orjson.dumps(r)) for r in outcome.receipts]
-    return receipts + [Message("exposures", e.user_id, raw[e.event_id]) for e in outcome.exposures]
+def _receipts(outcome: Outcome) -> list[Message]:
+    """Told before the commit, at least once."""
+    return [Message("deletion-receipts", str(r["user_id"]), orjson.dumps(r)) for r in outcome.receipts]
 
 
 def items_of(event: UserEvent) -> list[str]:

@@ -131,6 +131,15 @@ class Outputs:
             return failed
 
 
+def logged(user_id: str, exposure: bytes) -> tuple[Message, Message]:
+    """A slate as served, for ``events``, where it is learnt from, and for ``exposures``, where it is kept.
+
+    Sent one after the other they go in one request. Copied by the fold instead, before its commit, it would hold up
+    every event of the same batch until the broker has answered.
+    """
+    return Message("events", user_id, exposure), Message("exposures", user_id, exposure)
+
+
 def dead_letter(
     rejected: Rejected, topic: str, partition: int, offset: int, key: bytes | None, raw: bytes | None
 ) -> Message:

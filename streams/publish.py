@@ -18,7 +18,7 @@ from serving.types import Slate, SlateRequest
 from serving.wire import exposure, named, recommendation
 from streams import validation
 from streams.metrics_slates import SlateMeter
-from streams.outputs import Message, Outputs, dead_letter
+from streams.outputs import Message, Outputs, dead_letter, logged
 from streams.partitioner import partition_of
 from streams.slates import Owed
 from streams.transport import Batch
@@ -109,8 +109,8 @@ class Publisher:
         """First the exposure, so that what is shown can be learnt from; then the slate."""
         if self._meter is not None:
             self._meter.shown(slate)
-        served = exposure(slate, self._now())
-        await self._outputs.send(Message("events", slate.user_id, orjson.dumps(served)))
+        for message in logged(slate.user_id, orjson.dumps(exposure(slate, self._now()))):
+            await self._outputs.send(message)
         await self._recommend(slate, caused_by=caused_by, appended=appended)
 
     async def _recommend(self, slate: Slate, *, caused_by: str, appended: int) -> None:

@@ -34,7 +34,7 @@ from streams.broadcast import BroadcastReader
 from streams.decisions import Decisions
 from streams.live import LiveFeed
 from streams.metrics_slates import SlateMeter
-from streams.outputs import Message, Outputs
+from streams.outputs import Message, Outputs, logged
 from streams.settings import Settings
 from streams.users import read_user
 from streams.validation import Rejected
@@ -106,7 +106,8 @@ class Replica:
         value = orjson.dumps(exposure(slate, now_ms()))
         try:
             async with asyncio.timeout(LOG_PATIENCE_S):
-                await self.outputs.send(Message("events", slate.user_id, value))
+                for message in logged(slate.user_id, value):
+                    await self.outputs.send(message)
         except (KafkaError, TimeoutError):
             self.stats["exposures_not_logged"] += 1
 

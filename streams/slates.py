@@ -132,11 +132,11 @@ class SlateQueue:
                 await asyncio.sleep(self.budget.wait_s())
 
     async def _turn(self) -> None:
-        """A few milliseconds of slates: one fold step may take as long, and each turn waits for one."""
+        """One slate, or while events wait a few milliseconds of them: each turn then waits for a long fold step."""
         begun = self._cpu()
         while self._owed:
             await self._next()
-            if self._cpu() - begun >= TURN_S:
+            if not self._behind() or self._cpu() - begun >= TURN_S:
                 break
         self.budget.spend(self._cpu() - begun)
 

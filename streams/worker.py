@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 import uuid
 from collections import deque
@@ -48,6 +49,8 @@ FOLLOW_S = 1.0
 """How often is asked whether the state was rebuilt."""
 FOLDS_AT_ONCE = 16
 """Partitions folded at once: while Redis works on one's commit, another's batch is folded."""
+THREADS_TAKE_TURNS_S = 0.0005
+"""The consumer's thread waits no longer than this for the loop, nor the loop for it; 5 ms in Python as it comes."""
 BEHIND = 1_000
 """Records waiting to be folded from which on slates keep to their share of the CPU."""
 FAREWELL_S = 5.0
@@ -431,6 +434,7 @@ def main(settings: Settings, role: str = "all") -> int:
     if role not in ("all", "fold", "requests"):
         raise SettingsError(f"role must be all, fold or requests, not {role!r}")
     use_uvloop()
+    sys.setswitchinterval(THREADS_TAKE_TURNS_S)
     try:
         asyncio.run(serve(settings, role))
     except (StoreRefused, SettingsError) as error:

@@ -38,10 +38,12 @@ async def test_a_fresh_slate_is_logged_as_a_valid_exposure_and_names_its_cause(c
     outputs = FakeOutputs()
     user = "u" * 256
     assert await publisher(World(), outputs).serve_owed(Owed(0, user, cause, NOW - 50, NOW - 40))
-    logged, told = outputs.sent
+    logged, kept, told = outputs.sent
     event = validation.event(logged.value, NOW, Rules())
     assert isinstance(event, Exposure), event
     slate = orjson.loads(told.value or b"")
     assert (slate["caused_by"], slate["freshness_ms"], slate["user_id"]) == (cause, 40, user)
     assert slate["request_id"] == event.request_id
-    assert [(m.topic, m.key) for m in outputs.sent] == [("events", user), ("recommendations", user)]
+    topics = ["events", "exposures", "recommendations"]
+    assert [(m.topic, m.key) for m in outputs.sent] == [(topic, user) for topic in topics]
+    assert kept.value == logged.value
