@@ -6,7 +6,7 @@ import asyncio
 import base64
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -89,11 +89,11 @@ class Outputs:
         cluster = await self._producer.client.fetch_all_metadata()
         return bool(cluster.partitions_for_topic(topic))
 
-    async def send(self, message: Message) -> Awaitable[Any]:
+    async def send(self, message: Message) -> asyncio.Future[Any]:
         """Hand one record over; the answer is awaited for its acknowledgement."""
         if self._producer is None:
             raise RuntimeError("the producer is not started: await start() first")
-        future: Awaitable[Any] = await self._producer.send(
+        future: asyncio.Future[Any] = await self._producer.send(
             f"{self.namespace}.{message.topic}",
             key=message.key.encode(),
             value=message.value,
@@ -109,7 +109,7 @@ class Outputs:
         """
         left = list(messages)
         while left:
-            futures = [await self._try(message) for message in left]
+            futures = [await self.attempt(message) for message in left]
             results = await asyncio.gather(*futures, return_exceptions=True)
             for result in results:
                 if isinstance(result, BaseException) and not isinstance(result, KafkaError):
@@ -122,7 +122,8 @@ class Outputs:
             if left:
                 await asyncio.sleep(pause_s)
 
-    async def _try(self, message: Message) -> Awaitable[Any]:
+    async def attempt(self, message: Message) -> asyncio.Future[Any]:
+        """Hand one record over; a broker that takes none shows in the answer."""
         try:
             return await self.send(message)
         except KafkaError as error:

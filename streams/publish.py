@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import orjson
 from prometheus_client import Histogram
@@ -57,8 +59,8 @@ class Publisher:
         self._meter = meter
         self.stats: Counter[str] = Counter()
 
-    async def serve_owed(self, owed: Owed) -> bool:
-        """The fresh slate of a user who has just acted."""
+    async def serve_owed(self, owed: Owed) -> asyncio.Future[Any] | None:
+        """The fresh slate of a user who has just acted; answers with its acknowledgement to come, if it has items."""
         record = self._record_of(owed.partition, owed.user_id) or await self._read(owed.user_id)
         request = SlateRequest(
             request_id=named("auto", owed.cause), user_id=owed.user_id, surface=self._surface, n=self._n,
@@ -67,14 +69,15 @@ class Publisher:
         as_of = min(self._now(), owed.acted)  # of the action, so that a replay gives what was live
         slate = self._slate(request, record, as_of)
         if not slate.items:
-            return False
-        await self._produce(slate, caused_by=owed.cause, appended=owed.appended)
+            return None
+        answer = await self._produce(slate, caused_by=owed.cause, appended=owed.appended)
         if self._meter is not None:
             self._meter.feedback.observe(max(0, self._now() - owed.acted) / 1_000)
-        return True
+        return answer
 
     async def answer(self, batch: Batch) -> None:
         """Answer a batch of ``recommendation-requests``; a bad one is a dead letter."""
+        answers: list[asyncio.Future[Any]] = []
         for record in batch.records:
             request = validation.request(record.value, self._rules)
             if isinstance(request, Rejected):
@@ -86,14 +89,20 @@ class Publisher:
                 continue
             before = self._recommender.last_good.of_request(request.user_id, request.request_id)
             if before is not None:  # a retry: the same slate, whose exposure is in the log already
-                await self._recommend(before, caused_by=request.request_id, appended=record.timestamp)
+                answers.append(
+                    await self._recommend(before, caused_by=request.request_id, appended=record.timestamp)
+                )
                 self.stats["requests_repeated"] += 1
                 continue
             partition = partition_of(request.user_id, self._partitions)
             user = self._record_of(partition, request.user_id) or await self._read(request.user_id)
             slate = self._slate(SlateRequest.of(request, self._n), user, self._now())
-            await self._produce(slate, caused_by=request.request_id, appended=record.timestamp)
+            answers.append(
+                await self._produce(slate, caused_by=request.request_id, appended=record.timestamp)
+            )
             self.stats["requests_answered"] += 1
+        told = await asyncio.gather(*answers, return_exceptions=True)
+        self.stats["answers_unsent"] += sum(isinstance(one, BaseException) for one in told)
 
     async def _read(self, user_id: str) -> UserRecord:
         return await read_user(self._store, user_id, self._partitions)
@@ -105,17 +114,20 @@ class Publisher:
             self._learner.remember(hash64(request.user_id), slate.candidates)
         return slate
 
-    async def _produce(self, slate: Slate, *, caused_by: str, appended: int) -> None:
+    async def _produce(self, slate: Slate, *, caused_by: str, appended: int) -> asyncio.Future[Any]:
         """First the exposure, so that what is shown can be learnt from; then the slate."""
         if self._meter is not None:
             self._meter.shown(slate)
-        for message in logged(slate.user_id, orjson.dumps(exposure(slate, self._now()))):
-            await self._outputs.send(message)
-        await self._recommend(slate, caused_by=caused_by, appended=appended)
+        served = logged(slate.user_id, orjson.dumps(exposure(slate, self._now())))
+        return await self._recommend(slate, served, caused_by=caused_by, appended=appended)
 
-    async def _recommend(self, slate: Slate, *, caused_by: str, appended: int) -> None:
+    async def _recommend(
+        self, slate: Slate, before: Sequence[Message] = (), *, caused_by: str, appended: int
+    ) -> asyncio.Future[Any]:
         now = self._now()
         fresh = recommendation(slate, now, freshness_ms=max(0, now - appended), caused_by=caused_by)
-        await self._outputs.send(Message("recommendations", slate.user_id, orjson.dumps(fresh)))
+        messages = [*before, Message("recommendations", slate.user_id, orjson.dumps(fresh))]
+        answers = [await self._outputs.attempt(message) for message in messages]
         if self._freshness is not None:
             self._freshness.observe(max(0, now - appended) / 1_000)
+        return asyncio.gather(*answers)

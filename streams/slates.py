@@ -11,6 +11,8 @@ import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 TURN_S = 0.005
 """CPU time after which slates let the fold go on."""
@@ -73,8 +75,8 @@ class SlateQueue:
     """Users owed a slate, served newest first by :meth:`run`.
 
     Args:
-        serve: makes and publishes one slate; False when it could not.
-        settle: told of debts whose slate is out or skipped.
+        serve: makes and publishes one slate; its acknowledgement to come, None when there was nothing to show.
+        settle: told of debts whose slate is acknowledged, empty or skipped.
         clock: monotonic, s.
         patience_s: an older debt is skipped while the budget is short.
         cpu: CPU time of the loop's thread, s, by which the budget is spent; ``clock`` when not given.
@@ -83,7 +85,7 @@ class SlateQueue:
 
     def __init__(
         self,
-        serve: Callable[[Owed], Awaitable[bool]],
+        serve: Callable[[Owed], Awaitable[asyncio.Future[Any] | None]],
         settle: Callable[[Owed], None],
         clock: Callable[[], float],
         *,
@@ -142,9 +144,23 @@ class SlateQueue:
 
     async def _next(self) -> None:
         _, (owed, _) = self._owed.popitem(last=True)
-        served = await self._serve(owed)
-        self.stats["served" if served else "failed"] += 1
-        self._settle(owed)
+        answer = await self._serve(owed)
+        self.stats["failed" if answer is None else "served"] += 1
+        if answer is None:
+            self._settle(owed)
+        else:
+            answer.add_done_callback(partial(self._acknowledged, owed))
+
+    def _acknowledged(self, owed: Owed, answer: asyncio.Future[Any]) -> None:
+        """The debt is settled once its slate is in the log; one the log did not take is made again."""
+        if answer.cancelled():
+            return  # the process ends; the debt is the next owner's
+        if answer.exception() is None:
+            self._settle(owed)
+            return
+        self.stats["unacknowledged"] += 1
+        if owed.user_id not in self._owed:
+            self.owe(owed)
 
     def _skip_impatient(self) -> None:
         now = self._clock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -22,8 +23,11 @@ class FakeOutputs:
     def __init__(self) -> None:
         self.sent: list[Message] = []
 
-    async def send(self, message: Message) -> None:
+    async def attempt(self, message: Message) -> asyncio.Future[None]:
         self.sent.append(message)
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        answer.set_result(None)
+        return answer
 
 
 def publisher(world: World, outputs: Any) -> Publisher:

@@ -15,13 +15,20 @@ class Clock:
         return self.now
 
 
-def queue(cost=0.0, share=1.0, patience_s=2.0, fail=(), behind=True):
+def queue(cost=0.0, share=1.0, patience_s=2.0, fail=(), behind=True, at_once=True, answers=None):
     clock, served, settled = Clock(), [], []
+    answers = [] if answers is None else answers
 
     async def serve(owed):
         clock.now += cost
         served.append(owed.user_id)
-        return owed.user_id not in fail
+        if owed.user_id in fail:
+            return None
+        answer = asyncio.get_running_loop().create_future()
+        answers.append(answer)
+        if at_once:
+            answer.set_result(None)
+        return answer
 
     q = SlateQueue(
         serve, lambda owed: settled.append(owed.user_id), clock,
@@ -109,3 +116,29 @@ async def test_after_a_few_milliseconds_of_slates_the_fold_goes_on():
         await asyncio.sleep(0)
     task.cancel()
     assert {3, 6, 9} <= set(seen)
+
+
+async def test_a_debt_is_settled_when_its_slate_is_acknowledged_and_not_before():
+    answers = []
+    q, _, served, settled = queue(at_once=False, answers=answers)
+    q.owe(Owed(0, "a", "e", 1, 1))
+    task = asyncio.create_task(q.run())
+    await until(lambda: served == ["a"] and not len(q))
+    assert settled == [], "a worker that died now would leave the user without a slate"
+    answers[0].set_result(None)
+    await until(lambda: settled == ["a"])
+    task.cancel()
+
+
+async def test_a_slate_the_log_did_not_take_is_made_again():
+    answers = []
+    q, _, served, settled = queue(at_once=False, answers=answers)
+    q.owe(Owed(0, "a", "e", 1, 1))
+    task = asyncio.create_task(q.run())
+    await until(lambda: len(answers) == 1)
+    answers[0].set_exception(TimeoutError())
+    await until(lambda: len(answers) == 2)
+    assert (served, settled, q.stats["unacknowledged"]) == (["a", "a"], [], 1)
+    answers[1].set_result(None)
+    await until(lambda: settled == ["a"])
+    task.cancel()
