@@ -31,7 +31,7 @@ export function number(value, digits = 0) {
 
 export function ms(value) {
   if (value === null || value === undefined) return "–";
-  if (value >= 10_000) return `${number(value / 1000, 0)} s`;
+  if (value >= 1_000) return `${number(value / 1000, value < 10_000 ? 1 : 0)} s`;
   return value < 10 ? `${number(value, 1)} ms` : `${number(value)} ms`;
 }
 

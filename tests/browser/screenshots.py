@@ -11,7 +11,7 @@ from tests.browser.chromium import browser, errors, missing, until
 from tests.browser.conftest import demo
 
 IMAGES = Path(__file__).resolve().parent.parent.parent / "docs" / "images"
-FRESH_AFTER = 110
+FRESH_AFTER = 75
 """Ticks before the first picture: the lines then have something to tell."""
 
 
@@ -49,6 +49,7 @@ def _ticks(driver: Chrome, n: int) -> None:
 
 def _click(driver: Chrome) -> None:
     for _ in range(2):
+        until(driver, lambda d: d.find_elements("css selector", "#slate .t"), "a slate")
         driver.execute_script("delete document.querySelector('#took').dataset.ms")
         driver.execute_script("document.querySelector('#slate .t').click()")
         until(
