@@ -114,7 +114,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    from bench import quality_tables, readme_tables, render  # the registry of the module, not of __main__
+    # render by name: the registry is that of the module, not of __main__
+    from bench import quality_tables, readme_tables, render, simulation_tables
 
-    assert quality_tables and readme_tables
+    assert quality_tables and readme_tables and simulation_tables
     sys.exit(render.main(sys.argv[1:]))
