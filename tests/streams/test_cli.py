@@ -185,7 +185,7 @@ def test_watching_ends_by_ctrl_c_without_a_traceback(where: list[str]) -> None:
     watcher = subprocess.Popen(
         [sys.executable, "-m", "streams", "tail", "events", *where],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=_hears_ctrl_c,
+        preexec_fn=_hears_ctrl_c,  # noqa: PLW1509  no threads in it
     )  # fmt: skip
     try:
         assert watcher.stderr is not None
