@@ -8,7 +8,7 @@ import time
 
 from bench import report
 
-NAMES = ("ingest", "freshness")
+NAMES = ("ingest", "freshness", "serve", "index", "memory", "growth", "workers")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -102,16 +102,18 @@ def _slate(recommender: Recommender, fold: PartitionFold, user_id: str, ts: int,
     return recommender.recommend(request, fold.users[user_id].record, ts)
 
 
-def measure(events: int = 60_000, warm: int = 60_000, **given: Any) -> dict[str, float]:
+def measure(
+    events: int = 60_000, warm: int = 60_000, traffic: Mapping[str, Any] | None = None, **given: Any
+) -> dict[str, float]:
     """CPU time per event of each stage, us, once ``warm`` events have gone by."""
     stages = Stages(Settings(**given))
     queues: list[list[Sent]] = [[] for _ in range(PARTITIONS)]
-    seen = 0
     collector.settle()
-    for record in islice(Traffic(start_ms=1 << 40, step_ms=2.0), events + warm):
+    for seen, record in enumerate(
+        islice(Traffic(start_ms=1 << 40, step_ms=2.0, **(traffic or {})), events + warm), start=1
+    ):
         queue = queues[partition_of(record.user_id, PARTITIONS)]
         queue.append(record)
-        seen += 1
         if len(queue) == BATCH:
             stages.batch(partition_of(record.user_id, PARTITIONS), queue)
             queue.clear()

@@ -47,6 +47,8 @@ class Traffic:
     Args:
         start_ms, step_ms: event time of the first event, and from one to the next.
         exponent: of Zipf's law over items; users follow a flatter one.
+        steady: slates come at a steady share of events however many users there are; who has none yet sees and clicks
+            items of no slate. Else everybody begins with one.
     """
 
     def __init__(
@@ -59,8 +61,9 @@ class Traffic:
         step_ms: float = 1.0,
         exponent: float = 1.0,
         user_exponent: float = 0.5,
+        steady: bool = False,
     ) -> None:
-        self.users, self.items = users, items
+        self.users, self.items, self._steady = users, items, steady
         self._rng = np.random.default_rng(seed)
         self._of_item, self._of_user = _zipf(items, exponent), _zipf(users, user_exponent)
         self._at, self._step = float(start_ms), step_ms
@@ -83,6 +86,12 @@ class Traffic:
 
     def _one(self, user: int, click: bool) -> Iterator[Sent]:
         shown = self._shown.get(user)
+        if self._steady and self._rng.random() < 1.0 / SLOTS:
+            shown = self._shown[user] = self._new_slate(user)
+            yield self._exposure(user, shown)
+        elif self._steady and (shown is None or shown.seen >= SLOTS):
+            yield self._unasked(user, click)
+            return
         if shown is None or (not click and shown.seen >= SLOTS):
             shown = self._shown[user] = self._new_slate(user)
             yield self._exposure(user, shown)
@@ -93,6 +102,12 @@ class Traffic:
             slot = {"item_id": shown.items[shown.seen], "position": shown.seen}
             shown.seen += 1
             yield self._record("impression", user, items=[slot], request_id=shown.request_id)
+
+    def _unasked(self, user: int, click: bool) -> Sent:
+        item = f"i{int(self._draw(self._of_item, 1)[0])}"
+        if click:
+            return self._record("click", user, item_id=item)
+        return self._record("impression", user, items=[{"item_id": item, "position": 0}])
 
     def _new_slate(self, user: int) -> _Shown:
         items = dict.fromkeys(self._draw(self._of_item, 3 * SLOTS).tolist())

@@ -116,11 +116,11 @@ class VectorIndex:
         self._swap()
         unit = (query / norm).astype(np.float32)
         if self._graph is None:
-            return self._exact(unit, np.flatnonzero(self._live), n)
+            return self._exact_of_all(unit, n)
         moved = np.fromiter(self._moved, dtype=np.int64, count=len(self._moved))
         settled = self._settled(self._graph, unit, n)
         if settled is None:
-            return self._exact(unit, np.flatnonzero(self._live), n)
+            return self._exact_of_all(unit, n)
         return self._exact(unit, np.concatenate([settled, moved[self._live[moved]]]), n)
 
     def _settled(self, graph: hnswlib.Index, unit: Vectors, n: int) -> NDArray[np.int64] | None:
@@ -139,6 +139,11 @@ class VectorIndex:
     def _exact(self, unit: Vectors, ids: NDArray[np.int_], n: int) -> tuple[Ids, Scores]:
         # a cosine of 0 or below is no recommendation; best() leaves it out
         return best(ids.astype(np.int32), self._vectors[ids] @ unit, n)
+
+    def _exact_of_all(self, unit: Vectors, n: int) -> tuple[Ids, Scores]:
+        score = self._vectors @ unit  # of all rows: cheaper than picking out the live ones
+        score[~self._live] = 0.0
+        return best(np.arange(len(score), dtype=np.int32), score, n)
 
     # ------------------------------------------------------------------ building
 
