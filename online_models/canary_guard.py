@@ -36,15 +36,16 @@ class Guard:
 
     Args:
         alpha: of a needless rollback, shared by the three guardrails.
-        effect: the fall of the click rate that is to be found soonest, in clicks an impression.
+        effect: the fall of the click rate that is to be found soonest, in clicks an impression: a large one, since a
+            canary is to be taken back soon. It costs smaller ones little.
         loss_effect: the same of the log-loss, in nats a slot; the allowed rise is ``loss_share`` of the live version's.
         empty_limit: empty slates allowed beyond the live version's share.
         fewest_clicks, fewest_users: in both together, and in the canary, before anything is said.
     """
 
     alpha: float = 0.01
-    effect: float = 0.01
-    loss_effect: float = 0.02
+    effect: float = 0.05
+    loss_effect: float = 0.1
     loss_share: float = 0.1
     empty_limit: float = 0.01
     fewest_clicks: int = 100

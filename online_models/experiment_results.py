@@ -1,8 +1,8 @@
 """What each variant earned, kept as labels come: one vector a user, and sums over users.
 
 An exposure carries the variants of its request (``ranking:diverse/control model:v2/live``); they stand on its labels.
-A slot counts when its label comes: an impression when its window closes, an impression and a click at a click, a click
-alone when it corrects. Early on clicks come first, in all variants alike, so rates compare though both read high.
+Slots count in the order in which their windows close (:mod:`online_models.closing`): clicks come as they are made, the
+slots beside them a window later, and counted as they come every rate would begin at 1.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from online_models.closing import ClosingOrder
 from online_models.events import Exposure
 from online_models.labels import Kind, Labelled
 from online_models.user_sums import CLICKS, IMPRESSIONS, LOSS, PREDICTED, UserSums
@@ -31,7 +32,7 @@ class ExperimentResults:
     >>> import numpy as np
     >>> results = ExperimentResults()
     >>> row = np.zeros(1, dtype=np.float32)
-    >>> for kind in (Kind.POSITIVE, Kind.NEGATIVE):
+    >>> for kind in (Kind.POSITIVE, Kind.NEGATIVE):  # the click waits for what was shown with it
     ...     results.observe(Labelled(1, kind, row, "s", 0, "home", 0.5, 1.0, ts=0, user=7, variant="l:e/a"))
     >>> results.variants["l:e/a"].users, results.variants["l:e/a"].sums[:2].tolist()
     (1, [1.0, 2.0])
@@ -43,14 +44,16 @@ class ExperimentResults:
         self.before, self.most_users, self.most_variants = before, users, variants
         self.variants: dict[str, UserSums] = {}
         self.overflow = self.changes = 0
+        self._closing = ClosingOrder()
         self._users: dict[str, OrderedDict[int, tuple[float, ...]]] = {}
 
     def observe(self, label: Labelled) -> None:
-        """A labelled slot, with the probability as served."""
-        for variant in label.variant.split():
-            sums = self._of(variant)
-            if sums is not None:
-                self._count(sums, self._users[variant], label)
+        """A labelled slot, with the probability as served; one of no variant only moves time on."""
+        for ready in self._closing.take(label):
+            for variant in ready.variant.split():
+                sums = self._of(variant)
+                if sums is not None:
+                    self._count(sums, self._users[variant], ready)
 
     def served(self, exposures: Iterable[Exposure]) -> None:
         """Slates served."""

@@ -51,7 +51,7 @@ class CanaryWatch:
     def committed(self, outcome: Outcome) -> None:
         """Count what a committed batch says of variants."""
         for label in outcome.labelled:
-            if label.variant:
+            if label.variant or self.mine.variants:
                 self.mine.observe(label)
         self.mine.served(outcome.exposures)
 

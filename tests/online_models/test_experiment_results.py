@@ -26,8 +26,9 @@ def label(
 
 
 def counted(*labels: Labelled, **given: Any) -> ExperimentResults:
+    """Results once all windows are closed."""
     results = ExperimentResults(**given)
-    for one in labels:
+    for one in (*labels, label(Kind.NEGATIVE, variant="")):
         results.observe(one)
     return results
 
@@ -36,6 +37,14 @@ def test_a_click_is_an_impression_too_and_a_late_one_adds_no_second() -> None:
     results = counted(label(Kind.POSITIVE), label(Kind.NEGATIVE, user=2), label(Kind.CORRECTION, user=2))
     sums = results.variants["l:e/a"]
     assert (sums.users, sums.converted, sums.sums[CLICKS], sums.sums[IMPRESSIONS]) == (2, 2, 2.0, 2.0)
+
+
+def test_a_click_waits_for_the_slots_shown_beside_it() -> None:
+    results = ExperimentResults()
+    results.observe(label(Kind.POSITIVE))
+    assert not results.variants
+    results.observe(label(Kind.NEGATIVE, user=2))
+    assert results.variants["l:e/a"].sums[:2].tolist() == [1.0, 2.0]
 
 
 def test_log_loss_is_of_the_probabilities_as_served_and_a_correction_takes_the_negative_back() -> None:

@@ -70,7 +70,7 @@ def test_the_logged_policy_draws_again_with_the_logged_propensities(
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_the_mean_weight_of_the_uniform_target_is_one(name: PolicyName) -> None:
-    log = logged(1_500, policy=name, diversity=0.3, uniform_floor=0.5)
+    log = logged(300, policy=name, diversity=0.3, uniform_floor=0.5)
     weights = np.cumprod(sample_of(log.slates, policy_of("uniform")).ratio, axis=1)
     mean, error = mean_weight(weights, np.arange(len(weights)))
     assert abs(mean - 1.0) < 3.0 * error

@@ -159,7 +159,7 @@ async def test_a_harmful_canary_is_taken_back_in_all_workers_with_one_record() -
         await worker.decisions.log.catch_up()
         assert "v2" in worker.world.learner.heads
         labels = clicks("live", 100, 3, first=1_000 * k) + clicks("canary", 40, 0, first=1_000 * k + 500)
-        worker.canary.committed(Outcome(labelled=labels))
+        worker.canary.committed(Outcome(labelled=[*labels, label(Kind.NEGATIVE, variant="")]))
     records = [SimpleNamespace(value=worker.canary.message().value) for worker in workers]
     for worker in workers:
         await worker.decisions.hear(records)
@@ -194,7 +194,7 @@ async def test_a_canary_that_does_no_harm_stays() -> None:
 async def test_results_are_told_when_they_have_changed_and_only_then() -> None:
     worker = Deployment().worker("a")
     assert worker.canary.message() is None
-    worker.canary.committed(Outcome(labelled=[label(Kind.POSITIVE), label(Kind.NEGATIVE, variant="")]))
+    worker.canary.committed(Outcome(labelled=[label(Kind.POSITIVE), label(Kind.NEGATIVE, user=2)]))
     message = worker.canary.message()
     assert (message.topic, message.key) == ("experiment-results", "a")
     assert orjson.loads(message.value)["variants"].keys() == {"l:e/a"}
