@@ -45,6 +45,7 @@ _COUNTERS = {
         "freshet_lost_ranges",
         "Partitions stopped because the log no longer holds their position",
     ),
+    "states_lost": ("freshet_states_lost", "Partitions of which Redis held less than was committed"),
     "exposures_unreadable": ("freshet_exposures_unreadable", "Slates whose features could not be read"),
     "labels_of_other_schema": (
         "freshet_labels_of_other_schema",

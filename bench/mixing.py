@@ -1,0 +1,147 @@
+"""What mixing costs: quality of 1, 2 and 4 workers that tell each other what they learnt every so many events.
+
+    python -m bench.mixing [LIMIT]
+
+In process, on MovieLens 100k (ratings of 5), test then learn. Users are dealt to workers by a hash, as partitions are.
+Each worker has a model of its own, learns its users' events at once, and every ``interval`` events of its own it hands
+over what `streams.replica` would put into a delta: its interactions, and the gradient sums of its ordering head. The
+others learn the interactions and merge the sums when the delta comes. All arms rank the same events in one pass, so
+that differences are paired.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import report
+from evaluation.datasets import open_dataset
+from evaluation.protocol import NOT_HELD, Arm, Event, Tally, events_of, replay
+from online_models.base import Ids, Interaction, Query
+from online_models.candidates import Candidates
+from online_models.identity import hash64
+from online_models.metrics import rank_of
+from online_models.model import Model
+
+DATA = Path(os.environ.get("FRESHET_DATA", Path(__file__).parents[2] / "shared" / "data"))
+WORKERS = (2, 4)
+INTERVALS = (25, 250, 1_000, 5_000)
+DEFAULT = (4, 250)
+K = 10
+
+
+class Mixing:
+    """Workers that learn side by side and mix (an arm of :func:`evaluation.protocol.replay`).
+
+    Args:
+        workers: how many, at least 1.
+        interval: a worker's own events between two of its deltas, at least 1.
+
+    >>> arm = Mixing(2, interval=1)
+    >>> arm.learn(Interaction(user=1, item=7, ts=0))
+    >>> [model.popular(1, now=0)[0].tolist() for model in arm.models]
+    [[7], [7]]
+    """
+
+    def __init__(self, workers: int, *, interval: int = 250, seed: int = 0) -> None:
+        if workers < 1 or interval < 1:
+            raise ValueError(f"workers and interval must be at least 1, not {workers} and {interval}")
+        self.models = [Model(seed=seed) for _ in range(workers)]
+        self.interval = interval
+        self.deltas = 0
+        self._untold: list[list[Interaction]] = [[] for _ in range(workers)]
+        self._shown: Candidates | None = None
+
+    def _owner(self, user: int) -> int:
+        return hash64(str(user)) % len(self.models)
+
+    def rank(self, query: Query, target: int, exclude: Ids) -> float:
+        """The target's rank by the worker that owns the user."""
+        model = self.models[self._owner(query.user)]
+        self._shown = model.candidates(query, 200, exclude=exclude)
+        at = self._shown.place(target)
+        return NOT_HELD if at is None else rank_of(model.order(self._shown), at)
+
+    def learn(self, x: Interaction) -> None:
+        """The owner learns at once, the others when it next tells."""
+        own = self._owner(x.user)
+        if self._shown is not None:
+            self.models[own].learn_order(self._shown, x.item)
+        self._shown = None
+        self.models[own].learn_one(x)
+        self._untold[own].append(x)
+        if len(self._untold[own]) >= self.interval:
+            self._tell(own)
+
+    def _tell(self, own: int) -> None:
+        told, self._untold[own] = self._untold[own], []
+        gradients = self.models[own].take_delta()
+        self.deltas += 1
+        for other, model in enumerate(self.models):
+            if other == own:
+                continue
+            for x in told:
+                model.learn_one(x)
+            if gradients and not model.merge(gradients):
+                raise RuntimeError("the gradients of a worker were refused")
+
+
+def arms(seed: int = 0) -> dict[str, Mixing]:
+    """One worker alone, and every number of workers at every interval."""
+    several = {
+        f"{w} workers, {n:,} events": Mixing(w, interval=n, seed=seed) for w in WORKERS for n in INTERVALS
+    }
+    return {"1 worker": Mixing(1, seed=seed), **several}
+
+
+def compare(tallies: Mapping[str, Tally]) -> dict[str, dict[str, Any]]:
+    """Recall@10 of each arm, and its paired difference from the first with its standard error."""
+    alone = _hits(next(iter(tallies.values())))
+    out: dict[str, dict[str, Any]] = {}
+    for name, tally in tallies.items():
+        difference = _hits(tally) - alone
+        recall = tally.recall()
+        error = float(difference.std(ddof=1) / np.sqrt(len(difference)))
+        bound = max(0.02 * float(alone.mean()), 2.0 * error)
+        out[name] = {
+            "recall_at_10": recall, "mrr": tally.mrr(), "difference": float(difference.mean()),
+            "standard_error": error, "bound": bound, "within": bool(difference.mean() >= -bound),
+        }  # fmt: skip
+    return out
+
+
+def _hits(tally: Tally) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return (np.array(tally.ranks) < K).astype(np.float64)
+
+
+def run(events: Sequence[Event], seed: int = 0) -> dict[str, Any]:
+    """The figures of all arms over one stream."""
+    made = arms(seed)
+    plain: dict[str, Arm] = dict(made)
+    told = compare(replay(events, plain, k=K))
+    for name, arm in made.items():
+        told[name] |= {"workers": len(arm.models), "interval": arm.interval, "deltas": arm.deltas}
+    return {"benchmark": "mixing", "data": "MovieLens 100k, ratings of 5", "events": len(events), "arms": told}
+
+
+def main() -> None:
+    """Measure, print, and keep the figures of a whole pass."""
+    limit = int(sys.argv[1]) if len(sys.argv) > 1 else None
+    events = events_of(open_dataset(DATA / "ml-100k.inter.gz"), min_rating=5.0, limit=limit)
+    result = run(events)
+    if limit is None:
+        report.keep(result)
+    for name, row in result["arms"].items():
+        print(
+            f"{name:26} recall@10 {row['recall_at_10']:.4f}  {row['difference']:+.4f} "
+            f"(s.e. {row['standard_error']:.4f}, bound {row['bound']:.4f}) {'within' if row['within'] else 'BEYOND'}"
+        )
+
+
+if __name__ == "__main__":
+    main()
