@@ -99,7 +99,7 @@ class Learner:
         self.stats: Counter[str] = Counter()
         self._remembered = remembered
         self._candidates: OrderedDict[int, Candidates] = OrderedDict()
-        self._closing = ClosingOrder()
+        self._closing: dict[str, ClosingOrder] = {}  # by partition: each closes its windows at its own time
         self._unsent: list[Interaction] = []
         self._uncounted = CounterBatch(counters.half_life_ms)
         self._stored: dict[str, Arrays] = {}  # of versions that may yet be held
@@ -168,8 +168,10 @@ class Learner:
         shown = {(label.user, label.item) for label in outcome.labelled if label.kind is not Kind.NEGATIVE}
         for x in outcome.interactions:
             self._interaction(x, organic=(x.user, x.item) not in shown)
+        order = self._closing.setdefault(outcome.source, ClosingOrder())
         for label in outcome.labelled:
-            self._label(label)
+            for ready in order.take(label):
+                self._label(ready)
         self._unsent.extend(outcome.interactions)
         if len(self._unsent) > MAX_UNSENT:
             self.stats["unsent_dropped"] += len(self._unsent) - MAX_UNSENT
@@ -210,9 +212,8 @@ class Learner:
         if label.schema != self.schema:
             self.stats["labels_of_other_schema"] += 1
             return
-        for ready in self._closing.take(label):
-            for heads in self.heads.values():
-                heads.learn_label(ready)
+        for heads in self.heads.values():
+            heads.learn_label(label)
 
     # ------------------------------------------------------------------ exchange
 

@@ -71,6 +71,7 @@ class Timed:
 class Outcome:
     """What one micro-batch leads to."""
 
+    source: str = ""  # which partition it came from
     writes: list[Write] = field(default_factory=list)
     interactions: list[Interaction] = field(default_factory=list)
     labelled: list[Labelled] = field(default_factory=list)
@@ -156,7 +157,7 @@ class PartitionFold:
             ints: the interned item ids of all items named in ``events``.
             merged: records of anonymous users that ``identify`` events name.
         """
-        self._batch = Outcome()
+        self._batch = Outcome(source=self.prefix)
         self._counts = CounterBatch(self.policy.half_life_ms, self.policy.actions)
         self._due_changes = {}
         self._touched = {}

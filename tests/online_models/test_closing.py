@@ -57,3 +57,24 @@ def test_before_any_window_has_closed_clicks_alone_do_not_raise_what_is_predicte
     learner.learn(Outcome(labelled=[label(99, Kind.NEGATIVE, 99, row, learner.schema)]))
     assert learner.ranker.predict_many(row[None])[0] > before
     assert learner.ranker.examples == 51
+
+
+class Seen:
+    """A watch that notes what it is shown."""
+
+    def __init__(self) -> None:
+        self.items: list[int] = []
+
+    def observe(self, label: Labelled, predicted: float) -> None:
+        self.items.append(label.item)
+
+
+def test_clicks_of_one_partition_do_not_wait_for_nor_follow_the_negatives_of_another() -> None:
+    model = Model(hidden=0)
+    one = Learner(model, ClickRanker(ClickSchema.of(model.schema).names), ItemCounters(1_000))
+    one.watch = seen = Seen()
+    one.learn(Outcome(source="p0", labelled=[label(1, Kind.POSITIVE, 10)]))
+    one.learn(Outcome(source="p1", labelled=[label(2, Kind.NEGATIVE, 50)]))
+    assert seen.items == [2]
+    one.learn(Outcome(source="p0", labelled=[label(3, Kind.NEGATIVE, 20)]))
+    assert seen.items == [2, 1, 3]

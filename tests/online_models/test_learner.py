@@ -73,12 +73,12 @@ def test_a_worker_keeps_its_own_calibration_whatever_others_say() -> None:
 
 def test_labels_of_another_feature_schema_are_counted_and_not_learnt() -> None:
     one = learner()
-    outcome = labels(one, 3, 2)
+    outcome = labels(one, 4, 2)
     stale = [
         Labelled(x.item, x.kind, x.features, "c0-old", 0, "home", 0.1, 1.0, ts=1) for x in outcome.labelled
     ]
     one.learn(Outcome(labelled=stale))
-    assert one.ranker.examples == 0 and one.stats["labels_of_other_schema"] == 3
+    assert one.ranker.examples == 0 and one.stats["labels_of_other_schema"] == 4
 
 
 def test_a_frozen_learner_counts_on_and_learns_nothing() -> None:
