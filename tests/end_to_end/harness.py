@@ -14,6 +14,7 @@ import confluent_kafka
 import orjson
 import redis
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 from online_models import history
 from online_models.history import UserRecord
@@ -239,13 +240,16 @@ class Deployment:
             lambda: f"{records} records folded in; at {self.positions()}\n{self.logs()}",
         )
 
-    def settle(self, timeout_s: float = 120.0) -> None:
+    def settle(self, timeout_s: float = 240.0) -> None:
         """Until every event in the log is folded in and nobody is owed a slate."""
         consumer = self._consumer()
         places = [TopicPartition(self.topic("events"), p) for p in range(PARTITIONS)]
 
         def settled() -> bool:
-            ends = consumer.end_offsets(places)
+            try:
+                ends = consumer.end_offsets(places)
+            except KafkaError:  # a broker that comes back is slow at first
+                return False
             return self.positions() == [ends[place] for place in places] and not self.owing()
 
         until(

@@ -20,7 +20,7 @@ from tests.support.mutations import mutated
 RECORDS = 10_000
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_each_broken_record_is_an_event_or_a_dead_letter_with_a_reason(
     kafka: str, redis_url: str, deploy: Callable[..., Deployment]
 ) -> None:

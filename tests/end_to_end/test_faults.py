@@ -20,7 +20,7 @@ def _send_piece(running: Deployment, events: list[Event], number: int) -> None:
     running.wait_for_folded(before + EARLY)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_worker_killed_three_times_in_a_replay_loses_and_repeats_nothing(
     kafka: str, redis_url: str, deploy: Callable[..., Deployment], movielens: list[Event]
 ) -> None:
@@ -41,7 +41,7 @@ def test_a_worker_killed_three_times_in_a_replay_loses_and_repeats_nothing(
     assert [user for user in shown if shown[user] & want.acted[user]] == []
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_worker_stalled_past_its_session_adds_nothing_when_it_wakes(
     kafka: str, redis_url: str, deploy: Callable[..., Deployment], movielens: list[Event]
 ) -> None:

@@ -14,7 +14,7 @@ AWAY_S = 10.0
 PIECE = 8_000
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_while_redis_and_then_kafka_are_away_events_wait_and_then_count_once(
     make_broker: Callable[..., Any],
     make_redis: Callable[..., Any],

@@ -14,7 +14,7 @@ from tests.end_to_end.harness import Deployment, Event, Recount
 AFTER = 893_300_000_000  # after the last rating
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_hundred_thousand_events_are_counted_exactly_and_answered_with_slates(
     kafka: str, redis_url: str, deploy: Callable[..., Deployment], movielens: list[Event]
 ) -> None:

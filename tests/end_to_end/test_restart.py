@@ -15,7 +15,7 @@ from tests.end_to_end.harness import Deployment, Event, Recount
 BEFORE, AFTER = 10_000, 15_000
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_what_was_learnt_and_counted_is_there_again_after_a_restart(
     kafka: str, redis_url: str, deploy: Callable[..., Deployment], movielens: list[Event]
 ) -> None:
