@@ -177,6 +177,9 @@ class Embedding:
         if self._indexed:
             ids = self.index.search(hidden, 4 * self.proposed)[0]
             score = self._outer[ids] @ hidden
+        elif 2 * self._n < len(self._known):  # a large catalogue of which little was acted on yet
+            ids = self._acted[: self._n]
+            score = self._outer[ids] @ hidden
         else:
             ids = np.arange(len(self._known), dtype=np.int32)
             score = self._outer @ hidden  # of all rows: cheaper than picking out the known ones

@@ -52,6 +52,7 @@ class Popularity:
         self._short = np.zeros(0, dtype=np.int32)
         self._since: dict[int, None] = {}
         self._count = 0
+        self._dropped = True  # whether others may have moved up, so that all must be looked at
 
     def learn_one(self, x: Interaction) -> None:
         """Fold one interaction in."""
@@ -73,10 +74,13 @@ class Popularity:
         self.origin[far], exponent[far] = ts, 0.0
 
     def _shorten(self) -> None:
-        kept = min(self.proposed, self.sums.shape[1])
-        top = np.argpartition(self.sums, -kept, axis=1)[:, -kept:]
-        top = np.unique(top)
+        """Fading keeps the order of all items, so only those acted on can have joined the highest."""
+        pool = np.arange(self.sums.shape[1]) if self._dropped else np.unique(self._lately())
+        kept = min(self.proposed, len(pool))
+        top = np.argpartition(self.sums[:, pool], -kept, axis=1)[:, -kept:]
+        top = pool[np.unique(top)]
         self._short = top[self.sums[:, top].max(axis=0) > 0].astype(np.int32)
+        self._dropped = False
         self._since.clear()
         self._count = 0
 
@@ -120,6 +124,7 @@ class Popularity:
         """Forget a retired item."""
         if item < self.sums.shape[1]:
             self.sums[:, item] = 0.0
+            self._dropped = True
 
     def arrays(self) -> Arrays:
         """Everything, as arrays."""
@@ -137,6 +142,7 @@ class Popularity:
         self._short = arrays["short"].copy()
         self._since = dict.fromkeys(arrays["since"].tolist())
         self.newest, self._count = (int(v) for v in arrays["clock"])
+        self._dropped = True
 
 
 @dataclass(frozen=True, slots=True)

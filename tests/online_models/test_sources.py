@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from online_models.base import Interaction, Query
 from online_models.scratch import Uniter
+from online_models.sources import vectors
 from online_models.sources.content import Content
 from online_models.sources.covisits import Channel, Covisits, View
 from online_models.sources.embedding import Embedding
@@ -193,6 +194,75 @@ def test_an_item_with_shared_tags_is_found_before_anybody_acted_on_it() -> None:
     assert family.touch(Query(0, (1,), (0,), now=0)).ids.tolist() == []
 
 
+def test_an_item_whose_vector_points_the_same_way_is_found_without_a_tag() -> None:
+    family = Content()
+    for item, vector in (
+        (1, [1.0, 0.0, 0.0]),
+        (2, [9.0, 1.0, 0.0]),
+        (3, [0.0, 1.0, 0.0]),
+        (4, [-1.0, 0.0, 0.0]),
+    ):
+        family.note(item, tags=(), title="", embedding=vector)
+    told = said(family, 1)["content"]
+    assert told == {2: pytest.approx(9.0 / np.sqrt(82.0))}
+    family.drop(2)
+    assert said(family, 1)["content"] == {}
+
+
+def test_vectors_of_the_last_items_count_by_their_age_and_add_to_what_tags_say() -> None:
+    family = Content()
+    family.note(1, tags=("war",), title="", embedding=[1.0, 0.0])
+    family.note(2, tags=(), title="", embedding=[0.0, 1.0])
+    family.note(3, tags=(), title="", embedding=[1.0, 0.0])
+    family.note(4, tags=(), title="", embedding=[0.0, 1.0])
+    family.note(5, tags=("war",), title="", embedding=[0.0, 1.0])
+    told = said(family, 1, 2)["content"]
+    profile = np.array([1.0, 0.8]) / np.hypot(1.0, 0.8)
+    assert told == pytest.approx({3: profile[0], 4: profile[1], 5: 1.0 + profile[1]}, rel=1e-5)
+
+
+def test_vectors_of_another_length_zero_or_not_finite_are_refused_and_counted() -> None:
+    family = Content()
+    for item, vector in enumerate(
+        ([1.0, 0.0], [1.0], [0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0], [], [0.5, 0.5])
+    ):
+        family.note(item, tags=(), title="", embedding=vector)
+    assert family.vectors.refused == {"length": 1, "zero or not finite": 4}
+    assert len(family.vectors) == 2
+    assert set(said(family, 0)["content"]) == {6}
+
+
+def test_one_length_holds_until_no_vector_is_left() -> None:
+    family = Content()
+    family.note(1, tags=(), title="", embedding=[1.0, 0.0])
+    family.note(1, tags=(), title="", embedding=[1.0, 0.0, 0.0])  # its own vector was the last one
+    family.note(2, tags=(), title="", embedding=[1.0, 0.5, 0.0])
+    assert set(said(family, 1)["content"]) == {2}
+
+
+def test_memory_of_vectors_is_bounded_and_the_item_noted_longest_ago_gives_way() -> None:
+    family = Content(memory=3 * 2 * 4)
+    for item in range(100):
+        family.note(item, tags=(), title="", embedding=[1.0, 0.01 * item])
+    assert len(family.vectors) == 3
+    assert set(said(family, 99)["content"]) == {97, 98}
+    assert said(family, 5)["content"] == {}
+
+
+def test_a_large_catalogue_of_vectors_is_searched_by_the_graph_and_finds_the_nearest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(vectors, "_EXACT", 0)
+    family, rng = Content(), np.random.default_rng(5)
+    rows = rng.normal(size=(400, 8))
+    for item, row in enumerate(rows):
+        family.note(item, tags=(), title="", embedding=row.tolist())
+    family.vectors._index.rebuild(wait=True)  # type: ignore[union-attr]
+    unit = rows / np.linalg.norm(rows, axis=1)[:, None]
+    nearest = np.argsort(-unit @ unit[7])[1:11].tolist()
+    assert set(nearest) <= set(said(family, 7)["content"])
+
+
 def test_fresh_forgets_the_oldest_beyond_its_cap() -> None:
     family = Fresh(kept=2)
     for item, ts in [(5, 1), (6, 3), (7, 2)]:
@@ -211,9 +281,26 @@ def test_fresh_forgets_the_oldest_beyond_its_cap() -> None:
         lambda: Popularity({"x": 0}),
         lambda: Fresh(kept=0),
         lambda: Content(last=0),
+        lambda: Content(memory=0),
         lambda: Channel(span=51, half_life=1.0, directed=True, shrink=1.0),
     ],
 )
 def test_settings_out_of_range_are_refused(make: object) -> None:
     with pytest.raises(ValueError, match=r"must|power of two"):
         make()  # type: ignore[operator]
+
+
+def test_the_popular_are_found_among_the_few_as_they_are_among_all():
+    rng = np.random.default_rng(3)
+    few, whole = Popularity(proposed=5, refresh=7), Popularity(proposed=5, refresh=7)
+    for k in range(3_000):
+        x = Interaction(user=0, item=int(rng.zipf(1.3)) % 400, ts=k * 600_000)
+        few.learn_one(x)
+        whole._dropped = True  # looks at all items each time
+        whole.learn_one(x)
+        if k % 500 == 250:
+            for family in (few, whole):
+                family.drop(1)
+        for name in few.names:
+            ours, theirs = (family.top(name, 5, x.ts)[1] for family in (few, whole))
+            np.testing.assert_array_equal(ours, theirs)
