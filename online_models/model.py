@@ -149,7 +149,11 @@ class Model:
         tags: Iterable[str] = (),
         embedding: Sequence[float] | None = None,
     ) -> None:
-        """A catalogue entry: its content makes the item retrievable at once."""
+        """A catalogue entry: its content makes the item retrievable at once.
+
+        Args:
+            embedding: of one length for all items; others are counted in ``content.vectors.refused``.
+        """
         if item >= self.items:
             self.stats["items_beyond_cap"] += 1
             return
@@ -157,7 +161,7 @@ class Model:
         self._alive[item] = True
         self.newest.note(item, ts)
         tags = tuple(tags)
-        self.content.note(item, tags=tags, title=title)
+        self.content.note(item, tags=tags, title=title, embedding=embedding)
         self.tastes.note(item, tags=tags)
 
     def retire(self, item: int) -> None:

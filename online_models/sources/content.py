@@ -1,13 +1,14 @@
-"""Items by what they are: tags and words of titles. An item that arrived a second ago can be found by it.
+"""Items by what they are: tags, words of titles, vectors. An item that arrived a second ago can be found by it.
 
 The score is the cosine of idf-weighted tokens between the items of a history and an item (Salton and Buckley, 1988).
+Where the catalogue brings vectors, it is that, relative to the best, plus the cosine with the last items' vectors.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,9 @@ import numpy as np
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
 from online_models.scratch import best
 from online_models.sources.family import Matrix, Places
+from online_models.sources.vectors import CatalogueVectors, Vectors
 
+_FADE = 0.8  # of an item of the history against the one after it
 _WORD = re.compile(r"\w{3,}")
 
 
@@ -26,7 +29,8 @@ class Content:
         last: items of the history that count.
         width: newest items kept per token; older ones of a very common token are not proposed by it.
         tokens_max: tokens kept per item.
-        proposed: items proposed to a request.
+        proposed: items proposed to a request, by tokens and as many by vectors.
+        memory: bytes of vectors held.
 
     >>> content = Content()
     >>> content.note(1, tags=("war",), title="")
@@ -37,15 +41,26 @@ class Content:
 
     names = ("content",)
 
-    def __init__(self, *, last: int = 3, width: int = 200, tokens_max: int = 32, proposed: int = 50) -> None:
+    def __init__(
+        self,
+        *,
+        last: int = 3,
+        width: int = 200,
+        tokens_max: int = 32,
+        proposed: int = 50,
+        memory: int = 256_000_000,
+    ) -> None:
         if min(last, width, tokens_max, proposed) < 1:
             raise ValueError("last, width, tokens_max and proposed must be at least 1")
         self.last, self.width, self.tokens_max, self.proposed = last, width, tokens_max, proposed
+        self.vectors = CatalogueVectors(memory=memory)
         self._tokens: dict[int, tuple[str, ...]] = {}
         self._items: dict[str, dict[int, None]] = {}
 
-    def note(self, item: int, *, tags: Iterable[str], title: str) -> None:
-        """Take a catalogue entry over."""
+    def note(
+        self, item: int, *, tags: Iterable[str], title: str, embedding: Sequence[float] | None = None
+    ) -> None:
+        """Take a catalogue entry over; a vector that cannot be used is counted in ``vectors.refused``."""
         self.drop(item)
         words = [f"w:{w}" for w in _WORD.findall(title.lower())]
         tokens = tuple(dict.fromkeys([*(f"t:{t}" for t in tags), *words]))[: self.tokens_max]
@@ -55,9 +70,12 @@ class Content:
             held[item] = None
             if len(held) > self.width:
                 del held[next(iter(held))]
+        if embedding is not None:
+            self.vectors.note(item, embedding)
 
     def drop(self, item: int) -> None:
         """Forget an item."""
+        self.vectors.drop(item)
         for token in self._tokens.pop(item, ()):
             held = self._items.get(token, {})
             held.pop(item, None)
@@ -68,17 +86,25 @@ class Content:
         """Nothing: content does not depend on what is done."""
 
     def touch(self, query: Query) -> ContentTouch:
-        """Items that share tokens with the last items, best first; those items themselves not."""
-        sums = self._sums(query.recent[: self.last])
+        """Items that share tokens with the last items, best first, then the nearest; those items themselves not."""
+        recent = query.recent[: self.last]
+        sums = self._sums(recent)
         ids = np.fromiter(sums, dtype=np.int32, count=len(sums))
         scores = np.fromiter(sums.values(), dtype=np.float64, count=len(sums))
-        return ContentTouch(*best(ids, scores, self.proposed))
+        ids, said = best(ids, scores, self.proposed)
+        profile = self.vectors.profile(recent, fade=_FADE)
+        if not len(profile):
+            return ContentTouch(self.vectors, ids, said, profile, _NOT)
+        near = self.vectors.nearest(profile, self.proposed + len(recent))
+        own = np.array(recent, dtype=np.int32)
+        ids = np.concatenate([ids, near[~np.isin(near, own)]])
+        return ContentTouch(self.vectors, ids, said / max(float(said.max(initial=0.0)), 1e-9), profile, own)
 
     def _sums(self, recent: tuple[int, ...]) -> dict[int, float]:
         wanted: dict[str, float] = {}
         for age, item in enumerate(recent):
             for token in self._tokens.get(item, ()):
-                wanted[token] = wanted.get(token, 0.0) + 0.8**age
+                wanted[token] = wanted.get(token, 0.0) + _FADE**age
         sums: dict[int, float] = {}
         total = len(self._tokens) + 1
         for token, weight in wanted.items():
@@ -98,15 +124,25 @@ class Content:
         """Nothing: see :meth:`arrays`."""
 
 
+_NOT = np.zeros(0, dtype=np.int32)
+
+
 @dataclass(frozen=True, slots=True)
 class ContentTouch:
-    """Items alike in content, best first."""
+    """Items alike in content: by tokens, best first, then by vectors."""
 
+    vectors: CatalogueVectors
     ids: Ids
-    said: Scores
+    said: Scores  # of the first len(said) ids
+    profile: Vectors  # empty where no vector tells
+    own: Ids  # what the profile is made of
 
     def scores(self, at: Places, union: Ids) -> Matrix:
         """See :class:`online_models.sources.family.Touch`."""
         out = np.zeros((1, len(union) + 1), dtype=np.float32)
-        out[0, at] = self.said
+        out[0, at[: len(self.said)]] = self.said
+        if len(self.profile):
+            near = self.vectors.cosines(self.profile, union)
+            near[np.isin(union, self.own)] = 0.0
+            out[0, :-1] += near
         return out[:, :-1]

@@ -136,6 +136,18 @@ def test_a_new_item_is_a_candidate_at_once_by_its_content_and_by_being_new() -> 
     assert model.fresh(1, now=1).tolist() == [77]
 
 
+def test_a_new_item_is_reachable_at_once_by_the_vector_it_came_with_and_one_of_another_length_is_counted() -> (
+    None
+):
+    model = teach(Model(without=("fresh",)), pairs())
+    for item, vector in ((8, [1.0, 0.0]), (77, [0.9, 0.1]), (78, [1.0, 0.0, 0.0])):
+        model.note_item(item, 500_000, embedding=vector)
+    c = model.candidates(Query(999, (8,), (0,), now=1), n=12)
+    assert c.place(77) is not None
+    assert c.place(78) is None
+    assert model.content.vectors.refused["length"] == 1
+
+
 def test_a_retired_item_never_comes_again_until_it_is_back() -> None:
     model = teach(Model(), pairs())
     query = Query(999, (8,), (0,), now=1)
