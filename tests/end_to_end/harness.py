@@ -123,6 +123,8 @@ class Deployment:
             "snapshot_dir": str(folder / "snapshots"),
             "session_timeout_ms": 6_000,
             "log_format": "text",
+            # two cores run brokers, workers and tests: a worker that waits for a core has not stalled
+            "watchdog_s": 120.0,
             # no slate is skipped: every user who acts gets one
             "slate_wait_s": 600.0,
         }

@@ -57,7 +57,7 @@ def test_a_worker_stalled_past_its_session_adds_nothing_when_it_wakes(
     running.wait_for_claims(before)  # and gives a share back
     _send_piece(running, movielens, 2)
     running.settle()
-    assert all(worker.running for worker in running.workers)
+    assert all(worker.running for worker in running.workers), running.logs(60)
     want = Recount(running.settings).add(movielens[: 3 * PIECE])
     running.check(want)
     assert {slate["user_id"] for slate in running.slates()} == want.last.keys()

@@ -30,7 +30,7 @@ def test_while_redis_and_then_kafka_are_away_events_wait_and_then_count_once(
     redis.kill()
     time.sleep(AWAY_S)  # how long the outage lasts
     until(lambda: "does not answer" in running.logs(100), 30, lambda: f"it is told\n{running.logs()}")
-    assert all(worker.running for worker in running.workers)
+    assert all(worker.running for worker in running.workers), running.logs(60)
     redis.start()
     running.settle()
 
@@ -39,12 +39,12 @@ def test_while_redis_and_then_kafka_are_away_events_wait_and_then_count_once(
     running.wait_for_folded(before + 1_000)
     broker.kill()
     time.sleep(AWAY_S)
-    assert all(worker.running for worker in running.workers)
+    assert all(worker.running for worker in running.workers), running.logs(60)
     broker.start()
     running.send(movielens[2 * PIECE : 2 * PIECE + 500])
     running.settle()
 
-    assert all(worker.running for worker in running.workers)
+    assert all(worker.running for worker in running.workers), running.logs(60)
     want = Recount(running.settings).add(movielens[: 2 * PIECE + 500])
     running.check(want)
     assert {slate["user_id"] for slate in running.slates()} == want.last.keys()
