@@ -122,7 +122,8 @@ def _compared(
 def _always(test: AlwaysValid | None) -> dict[str, float | None]:
     if test is None or not np.isfinite(test.low):
         return {"p_value": 1.0, "low": None, "high": None}
-    return {"p_value": test.p_value, "low": test.low, "high": test.high}
+    low, high = sorted((test.low, test.high))  # two looks that exclude each other: the effect has changed
+    return {"p_value": test.p_value, "low": low, "high": high}
 
 
 def _verdict(

@@ -1,4 +1,4 @@
-"""Overnight regression: a harmful model becomes a canary and nobody is awake (docs/scenarios/overnight-regression.md)."""
+"""Overnight regression: a harmful model is a canary, nobody is awake (docs/scenarios/overnight-regression.md)."""
 
 from __future__ import annotations
 
