@@ -37,8 +37,10 @@ START_TIMEOUT_S = 90.0
 SLATE_TIMEOUT_S = 30.0
 MAYBE_TIMEOUT_S = 1.0
 """While there may be nothing to make a slate of, it is waited for so long and no longer."""
-IN_FLIGHT = 4
-"""Events whose slates are awaited at once, each of another user."""
+IN_FLIGHT = 1
+"""Events whose slates are awaited at once, each of another user; with one the log is learnt in the order of the file."""
+SURE = 8
+"""Items seen from which on every user can be made a slate of something."""
 
 
 class SlateOverdue(FreshetError):
@@ -164,7 +166,7 @@ class Replay:
         self._await(consumer, lambda: user not in self._waiting and len(self._waiting) < IN_FLIGHT)
         self._tally.score(event, self._newest.get(user))
         producer.event(wire)
-        must = self._tally.choices > 2 * IN_FLIGHT
+        must = self._tally.choices > SURE
         until = time.monotonic() + (SLATE_TIMEOUT_S if must else MAYBE_TIMEOUT_S)
         self._waiting[user] = (wire["event_id"], until, must)
 
