@@ -38,7 +38,7 @@ SLATE_TIMEOUT_S = 30.0
 MAYBE_TIMEOUT_S = 1.0
 """While there may be nothing to make a slate of, it is waited for so long and no longer."""
 IN_FLIGHT = 1
-"""Events whose slates are awaited at once, each of another user; with one the log is learnt in the order of the file."""
+"""Events whose slates are awaited at once, each of another user; with one the log is in the order of the file."""
 SURE = 8
 """Items seen from which on every user can be made a slate of something."""
 
