@@ -96,6 +96,7 @@ class Shop:
             self.pipeline.item(entry, start_ms)
         self._coming = self.world.visits(rate_per_s, until=1 << 50)
         self._events: list[tuple[int, str, dict[str, Any]]] = []
+        self.told: list[dict[str, Any]] = []  # the log of events, exposures left out
         self._tick = 0
 
     # ------------------------------------------------------------------ what people do
@@ -122,7 +123,9 @@ class Shop:
         """Time goes by: events arrive, and every second processes look around."""
         while min(self._events[0][0] if self._events else now, self.now + TICK_MS) < now:
             if self._events and self._events[0][0] <= self.now + TICK_MS:
-                self.pipeline.event(heapq.heappop(self._events)[2])
+                event = heapq.heappop(self._events)[2]
+                self.told.append(event)
+                self.pipeline.event(event)
                 continue
             self.now += TICK_MS
             await self.second()
