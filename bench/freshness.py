@@ -17,11 +17,12 @@ import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench import ingest, report
-from bench.deployment import Deployment, servers
+from bench.deployment import Deployment, Process, servers
 from bench.traffic import Sent, Traffic
 from streams.partitioner import partition_of
 
 SHARES = (0.25, 0.5, 0.8)
+PARTITIONS = 8  # of one worker; more of them make more and smaller commits of the same traffic
 _WARM = 40_000
 _PATIENCE_S = 3.0
 _IDLE_KEPT = 20  # of the idle partitions' events one in so many is sent
@@ -34,17 +35,26 @@ def run(*, long: bool = False) -> report.Result:
     figures: dict[str, Any] = {"ingest_events_per_s": rate}
     with servers() as (broker, redis):
         name = f"bench-{uuid.uuid4().hex[:8]}"
-        with Deployment(broker, redis, name, negative_rate=ingest.NEGATIVE_RATE) as deployment:
+        given = {"negative_rate": ingest.NEGATIVE_RATE, "partitions": PARTITIONS}
+        with Deployment(broker, redis, name, **given) as deployment:
             ingest.preload(deployment, _WARM)
             worker = deployment.worker()
             deployment.wait_folded(_WARM, worker=worker)
-            time.sleep(3.0)  # slates of the warm-up are made or skipped
+            _wait_for_slates(worker)
             for share in SHARES:
                 runs = [one_pace(deployment, share * rate, seconds, seed=k + 1) for k in range(repeats)]
                 figures[f"at_{share:.0%}"] = {
                     name: report.spread([run[name] for run in runs], 3) for name in runs[0]
                 }
-    return report.finished("freshness", figures, {"seconds": seconds, "partitions": 32, **deployment.given})
+    return report.finished("freshness", figures, {"seconds": seconds, **deployment.given})
+
+
+def _wait_for_slates(worker: Process) -> None:
+    """Until those the warm-up owes are made: a worker that keeps up makes them all."""
+    made = -1.0
+    while (now := worker.metrics().get("freshet_slates_published_total", 0.0)) != made:
+        made = now
+        time.sleep(1.0)
 
 
 def _ingest_rate() -> float:

@@ -126,7 +126,12 @@ def run(events: Sequence[Event], seed: int = 0) -> dict[str, Any]:
     told = compare(replay(events, plain, k=K))
     for name, arm in made.items():
         told[name] |= {"workers": len(arm.models), "interval": arm.interval, "deltas": arm.deltas}
-    return {"benchmark": "mixing", "data": "MovieLens 100k, ratings of 5", "events": len(events), "arms": told}
+    return {
+        "benchmark": "mixing",
+        "data": "MovieLens 100k, ratings of 5",
+        "events": len(events),
+        "arms": told,
+    }
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
+BATCH_BYTES = 256 * 1024
+"""Of one partition, waiting for a request: a full one makes its sender wait. 16 kB, four slates, as it comes."""
 RAW_MAX = 256 * 1024
 """Bytes of a bad record kept in its dead letter; a longer one is cut and named by its sha256."""
 
@@ -60,6 +62,7 @@ class Outputs:
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
+            max_batch_size=BATCH_BYTES,
             max_request_size=self._max,
             request_timeout_ms=30_000,
         )

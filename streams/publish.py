@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -58,6 +59,7 @@ class Publisher:
         self._now, self._record_of, self._freshness = now, record_of, freshness
         self._meter = meter
         self.stats: Counter[str] = Counter()
+        self.cpu_s = 0.0  # spent on making slates
 
     async def serve_owed(self, owed: Owed) -> asyncio.Future[Any] | None:
         """The fresh slate of a user who has just acted; answers with its acknowledgement to come, if it has items."""
@@ -108,8 +110,10 @@ class Publisher:
         return await read_user(self._store, user_id, self._partitions)
 
     def _slate(self, request: SlateRequest, record: UserRecord, now: int) -> Slate:
+        begun = time.thread_time()
         with self._meter.timed() if self._meter is not None else nullcontext():
             slate = self._recommender.recommend(request, record, now)
+        self.cpu_s += time.thread_time() - begun
         if slate.candidates is not None:
             self._learner.remember(hash64(request.user_id), slate.candidates)
         return slate

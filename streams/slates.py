@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-TURN_S = 0.005
+TURN_S = 0.02
 """CPU time after which slates let the fold go on."""
 
 
@@ -79,7 +79,7 @@ class SlateQueue:
         settle: told of debts whose slate is acknowledged, empty or skipped.
         clock: monotonic, s.
         patience_s: an older debt is skipped while the budget is short.
-        cpu: CPU time of the loop's thread, s, by which the budget is spent; ``clock`` when not given.
+        cpu: CPU time spent on slates so far, s, by which the budget is spent; ``clock`` when not given.
         behind: whether events wait to be folded: only then does the budget hold slates back.
     """
 

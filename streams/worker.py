@@ -9,7 +9,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -49,6 +49,8 @@ FOLLOW_S = 1.0
 """How often is asked whether the state was rebuilt."""
 FOLDS_AT_ONCE = 16
 """Partitions folded at once: while Redis works on one's commit, another's batch is folded."""
+LONG, LONG_AT_ONCE = 200, 2
+"""Batches of so many records are folded so few at once: each takes the loop for tens of milliseconds a step."""
 THREADS_TAKE_TURNS_S = 0.0005
 """The consumer's thread waits no longer than this for the loop, nor the loop for it; 5 ms in Python as it comes."""
 BEHIND = 1_000
@@ -91,7 +93,7 @@ class Worker:
             time.monotonic,
             budget=CpuBudget(settings.slate_cpu_share),
             patience_s=settings.slate_wait_s,
-            cpu=time.thread_time,
+            cpu=lambda: self.publisher.cpu_s,
             behind=lambda: sum(self._lags().values()) > BEHIND,
         )
         self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
@@ -101,6 +103,7 @@ class Worker:
             self.name, self.decisions, self.monitor, self.outputs, self.replica.learner.features,
             now=now_ms, every_s=settings.results_interval_s,
         )  # fmt: skip
+        self._long = asyncio.Semaphore(LONG_AT_ONCE)
         self.watchdog = Watchdog(settings.watchdog_s)
         self._spans: dict[int, tuple[int, int, int]] = {}
         self.background: list[asyncio.Task[None]] = []
@@ -176,7 +179,8 @@ class Worker:
         return app
 
     async def _fold(self, batch: Batch) -> None:
-        await self.ingest.batch(batch)
+        async with self._long if len(batch.records) >= LONG else nullcontext():
+            await self.ingest.batch(batch)
         self.watchdog.beat()
 
     def request_app(self) -> FreshetApp:

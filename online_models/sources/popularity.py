@@ -75,11 +75,12 @@ class Popularity:
 
     def _shorten(self) -> None:
         """Fading keeps the order of all items, so only those acted on can have joined the highest."""
-        pool = np.arange(self.sums.shape[1]) if self._dropped else np.unique(self._lately())
+        size = self.sums.shape[1]
+        pool = np.arange(size, dtype=np.int32) if self._dropped else np.unique(self._lately())
         kept = min(self.proposed, len(pool))
         highest = np.argpartition(self.sums[:, pool], -kept, axis=1)[:, -kept:]
         top = pool[np.unique(highest)]
-        self._short = top[self.sums[:, top].max(axis=0) > 0].astype(np.int32)
+        self._short = top[self.sums[:, top].max(axis=0) > 0]
         self._dropped = False
         self._since.clear()
         self._count = 0

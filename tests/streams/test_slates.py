@@ -107,7 +107,7 @@ async def test_a_worker_that_keeps_up_makes_every_slate_whatever_the_budget():
 
 
 async def test_after_a_few_milliseconds_of_slates_the_fold_goes_on():
-    q, _, served, _ = queue(cost=0.002)
+    q, _, served, _ = queue(cost=0.008)
     for k in range(20):
         q.owe(Owed(0, f"u{k}", "e", 1, 1))
     task, seen = asyncio.create_task(q.run()), []
