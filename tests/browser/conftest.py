@@ -40,7 +40,7 @@ def _ready(base: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running console; skips where there is no browser to look at it."""
     if lacking := chromium.missing():
