@@ -35,7 +35,7 @@ def run(*, long: bool = False) -> report.Result:
     figures: dict[str, Any] = {"ingest_events_per_s": rate}
     with servers() as (broker, redis):
         name = f"bench-{uuid.uuid4().hex[:8]}"
-        given = {"negative_rate": ingest.NEGATIVE_RATE, "partitions": PARTITIONS}
+        given = {**ingest.TRADES, "partitions": PARTITIONS}
         with Deployment(broker, redis, name, **given) as deployment:
             ingest.preload(deployment, _WARM)
             worker = deployment.worker()

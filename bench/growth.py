@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench import report, stages
-from bench.ingest import NEGATIVE_RATE
+from bench.ingest import TRADES
 
 SIZES = (1_000, 10_000, 100_000)
 LARGEST = 1_000_000
@@ -20,7 +20,7 @@ def run(*, long: bool = False) -> report.Result:
         "largest_over_smallest": round(totals[sizes[-1]] / totals[sizes[0]], 2),
         "by_stage": {str(n): cost for n, cost in by_size.items()},
     }
-    return report.finished("growth", figures, {"events": events, "negative_rate": NEGATIVE_RATE})
+    return report.finished("growth", figures, {"events": events, **TRADES})
 
 
 def _cost(n: int, events: int) -> dict[str, float]:

@@ -23,12 +23,12 @@ def run(*, long: bool = False) -> report.Result:
             figures[f"workers_{count}"] = _measured(broker, redis, count, events)
     one, two = (figures[f"workers_{n}"]["cpu_us_per_event"] for n in (1, 2))
     figures["cpu_of_2_over_1"] = round(two / one, 2)
-    return report.finished("workers", figures, {"events": events, "negative_rate": ingest.NEGATIVE_RATE})
+    return report.finished("workers", figures, {"events": events, **ingest.TRADES})
 
 
 def _measured(broker: KafkaBroker, redis: RedisServer, count: int, events: int) -> dict[str, float]:
     name = f"bench-{uuid.uuid4().hex[:8]}"
-    with Deployment(broker, redis, name, negative_rate=ingest.NEGATIVE_RATE) as deployment:
+    with Deployment(broker, redis, name, **ingest.TRADES) as deployment:
         workers = [deployment.worker() for _ in range(count)]
         _wait_for_partitions(workers, deployment.settings.partitions)
         ingest.preload(deployment, events)  # users and models, so that all are warm

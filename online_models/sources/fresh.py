@@ -49,7 +49,8 @@ class Fresh:
 
     def _ranked(self) -> Ids:
         if self._order is None:
-            self._order = np.array(sorted(self._since, key=lambda i: (-self._since[i], i)), dtype=np.int32)
+            newest_first = sorted([(-since, item) for item, since in self._since.items()])
+            self._order = np.array([item for _, item in newest_first], dtype=np.int32)
         return self._order
 
     def newest(self, n: int) -> Ids:
