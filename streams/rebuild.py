@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -49,7 +49,7 @@ class Rebuilt:
     copies: int = 0  # records that were rerouted: their originals are folded instead
     seconds: float = 0.0
     positions: dict[int, int] = field(default_factory=dict)
-    stats: Counter[str] = field(default_factory=Counter)
+    stats: dict[str, int] = field(default_factory=dict)
 
 
 class _Silent:
@@ -208,7 +208,7 @@ class Rebuild:
             await self._ingest.settle(held)
             await self._owned.finish(partition, self._reader.reached[partition])
         self._result.positions = dict(self._reader.reached)
-        self._result.stats.update(self._ingest.stats)
+        self._result.stats = dict(self._ingest.stats)
         await generations.swap(self._store)
         log.info("generation %d is in force, up to %s", self._result.generation, self._result.positions)
 

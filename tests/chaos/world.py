@@ -24,7 +24,7 @@ from tests.chaos.load import ITEMS, Load
 from tests.end_to_end.harness import PARTITIONS, ROOT, Deployment, until
 from tests.faults.proxy import CuttingProxy
 
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 
 
 class World:
@@ -120,7 +120,7 @@ class World:
                 self.running.worker()
         return [worker for worker in self.running.workers if worker.running]
 
-    def recover(self, begun: float, before: dict[int, int]) -> None:
+    def recover(self, fault: str, begun: float, before: dict[int, int]) -> None:
         """Until all that was in the log when the fault came is folded in."""
 
         def folded() -> bool:
@@ -128,8 +128,18 @@ class World:
             positions = self.positions()
             return positions is not None and all(positions[p] >= at for p, at in before.items())
 
-        until(folded, PATIENCE_S, lambda: f"{before} folded, at {self.positions()}\n{self.running.logs()}")
+        until(
+            folded,
+            PATIENCE_S,
+            lambda: f"after {fault}: {before} folded, at {self.positions()}\n{self._told()}",
+        )
         self.recoveries.append(time.monotonic() - begun)
+        print(f"{sum(self.faults.values()):4} {fault:15} {self.recoveries[-1]:6.1f} s", flush=True)
+
+    def _told(self) -> str:
+        """Last words of whoever runs."""
+        workers = "\n---\n".join(worker.tail(15) for worker in self.workers())
+        return f"{workers}\n--- broker\n{self.broker.log(15)}"
 
     # ------------------------------------------------------------------ faults
 
@@ -140,7 +150,7 @@ class World:
         self.faults[fault] += 1
         action: Callable[[Child], None] = getattr(self, f"_{fault}")
         action(self.random.choice(workers))
-        self.recover(begun, before)
+        self.recover(fault, begun, before)
 
     def _kill(self, worker: Child) -> None:
         worker.kill()

@@ -60,7 +60,7 @@ class CuttingProxy:
             return
         asking = asyncio.ensure_future(_copy(reader, up_writer))
         try:
-            while answer := await up_reader.read(65_536):
+            while answer := await _read(up_reader):
                 if self._random.random() < self.share:
                     self.cuts += 1
                     break
@@ -72,6 +72,14 @@ class CuttingProxy:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
+    while data := await _read(reader):
         writer.write(data)
     writer.transport.abort()
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    """What comes next; nothing at the end, however it came."""
+    try:
+        return await reader.read(65_536)
+    except OSError:
+        return b""

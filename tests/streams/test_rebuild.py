@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +19,9 @@ from kafka.admin import KafkaAdminClient
 from online_models import generations
 from online_models.errors import SettingsError
 from online_models.store import Store
-from streams.rebuild import Rebuild, clean
-from tests.end_to_end.harness import Deployment, Recount, until
+from streams.rebuild import Rebuild
+from streams.settings import Settings, as_environment
+from tests.end_to_end.harness import ROOT, Deployment, Recount, until
 
 BEGIN = 1_700_000_000_000
 Deploy = Callable[..., Deployment]
@@ -54,7 +59,17 @@ def run(settings: Any, **more: Any) -> Any:
     return asyncio.run(Rebuild(settings, **more).run())
 
 
-def without_generation(deployment: Deployment, generation: int) -> None:
+def command(settings: Settings, *words: str) -> str:
+    """What ``freshet`` prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "streams", *words], env={**os.environ, **as_environment(settings)},
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def look_at_generation(deployment: Deployment, generation: int) -> None:
     """Let the harness look at the keys of a generation."""
     prefix = f"{deployment.settings.namespace}:g{generation}"
     deployment._key = lambda partition, name: f"{prefix}:{{{partition}}}:{name}"  # type: ignore[method-assign]
@@ -73,7 +88,7 @@ def test_while_a_worker_folds_on_a_rebuild_comes_to_the_same_counters_and_is_tak
     assert done.generation == 1
     running.send(events[4_000:])
     until(lambda: "generation 1 is in force" in worker.log.read_text(), 30, running.logs)
-    without_generation(running, 1)
+    look_at_generation(running, 1)
     running.settle()
 
     assert worker.running
@@ -122,11 +137,12 @@ def test_a_rebuild_from_a_time_counts_what_came_since_and_cleaning_leaves_nothin
     running.send(late)
 
     run(running.settings)
-    done = run(running.settings, since=since)
-    assert (done.generation, done.records) == (2, 300)
-    without_generation(running, 2)
+    done = json.loads(command(running.settings, "rebuild", "--from", str(since), "--json"))
+    assert (done["generation"], done["records"]) == (2, 300)
+    look_at_generation(running, 2)
     running.check(Recount(running.settings).add(late))
-    asyncio.run(clean(running.settings))
+    told = command(running.settings, "rebuild", "--clean")
+    assert "keys of older generations removed" in told
     left = {key.decode().split(":")[1] for key in running.redis.keys(f"{running.settings.namespace}:*")}
     assert left == {"g2", "items", "generation", "generations"}
 
@@ -180,7 +196,7 @@ def _check_partitions(running: Deployment, partitions: int, generation: int, wan
 
     before, harness.PARTITIONS = harness.PARTITIONS, partitions
     try:
-        without_generation(running, generation)
+        look_at_generation(running, generation)
         running.check(want)
     finally:
         harness.PARTITIONS = before
