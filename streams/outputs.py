@@ -85,6 +85,17 @@ class Outputs:
             await self._producer.stop()
             self._producer = None
 
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until all that was handed over is acknowledged; False when time was up first."""
+        if self._producer is None:
+            return True
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._producer.flush()
+        except TimeoutError:
+            return False
+        return True
+
     async def has_topic(self, topic: str) -> bool:
         """Whether the broker knows a topic, by its full name."""
         if self._producer is None:

@@ -102,6 +102,7 @@ class Hooks:
             where Kafka's position counts. Asked after each batch: where it is not the batch's end (the agent failed),
             the partition is read again from there.
         on_revoked: partitions that are no longer ours, as (topic, partition).
+        let_go: awaited after ``on_revoked``, before others may own them: what is on its way out is waited for.
         on_lost_range: the position is gone from the log; the partition is stopped until a seek or an assignment.
         on_waiting: (topic, partition, the error) when `position_for` raised and is tried again.
     """
@@ -109,5 +110,6 @@ class Hooks:
     position_for: PositionFor | None = None
     reached: Reached | None = None
     on_revoked: Callable[[Iterable[tuple[str, int]]], None] | None = None
+    let_go: Callable[[], Awaitable[None]] | None = None
     on_lost_range: Callable[[LostRange], None] | None = None
     on_waiting: Callable[[str, int, Exception], None] | None = None

@@ -134,6 +134,8 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
         await super().on_partitions_revoked(revoked)
         if self._hooks.on_revoked is not None and (gone or revoked):
             self._hooks.on_revoked([tuple(tp) for tp in sorted(gone | revoked)])
+        if self._hooks.let_go is not None:
+            await self._hooks.let_go()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Make new places; where each stands is found out beside the loop, so that no store can hold up the group."""

@@ -59,6 +59,10 @@ FAREWELL_S = 5.0
 """How long a worker that ends waits for Kafka; within the grace of what ends it."""
 
 
+LET_GO_S = 5.0
+"""How long partitions are held for what is on its way to Kafka when they are revoked; well within a rebalance."""
+
+
 def now_ms() -> int:
     """The wall clock, ms."""
     return time.time_ns() // 1_000_000
@@ -166,7 +170,7 @@ class Worker:
     def fold_app(self) -> FreshetApp:
         """The Faust application that folds ``events``."""
         settings, topic = self.settings, f"{self.settings.namespace}.events"
-        hooks = Hooks(on_lost_range=self._lost)
+        hooks = Hooks(let_go=self._let_go, on_lost_range=self._lost)
         app = make_app(
             f"{settings.namespace}-fold", settings.kafka.split(","), hooks=hooks, **build.faust_conf(settings)
         )
@@ -215,6 +219,11 @@ class Worker:
             await give_back(self.store, self.replica.interner.names())
         except StoreRefused as error:
             self._fatal = error
+
+    async def _let_go(self) -> None:
+        """Slates on their way out go first: behind a newer one of the next owner they would be out of date."""
+        if not await self.outputs.flush(LET_GO_S):
+            log.warning("partitions were let go with slates still on their way")
 
     def _lost(self, lost: LostRange) -> None:
         self.ingest.stats["lost_ranges"] += 1
