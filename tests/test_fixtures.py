@@ -130,6 +130,7 @@ def test_no_child_outlives_us_whatever_ends_us(tmp_path: Path, number: signal.Si
         "import sys, signal; from pathlib import Path; from streams.children import Child\n"
         f"c = Child([{sys.executable!r}, '-m', 'http.server', '--bind', '127.0.0.1', '{port}'],"
         f" log=Path({str(tmp_path / 'log')!r}))\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background\n"
         "c.start(); print(c.pid, flush=True); signal.pause()\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
