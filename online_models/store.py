@@ -16,15 +16,11 @@ rebuild they are those of a generation, ``<namespace>:g1:{p}:``; ``<namespace>:g
 
 from __future__ import annotations
 
-import asyncio
 import uuid
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
-
-from redis import exceptions as errors
+from typing import Any
 
 from online_models.errors import (
     CommitInvalid,
@@ -32,22 +28,14 @@ from online_models.errors import (
     NamesLost,
     PositionMoved,
     StoreRefused,
-    StoreUnavailable,
 )
-from online_models.store_client import (
-    UNKNOWN,
-    RedisAddress,
-    connect,
-    connected,
-    everywhere,
-    may_pass,
-)
+from online_models.store_client import RedisAddress, connect, everywhere
+from online_models.store_patience import UNKNOWN, Patient
 from online_models.store_report import by_node
 from online_models.store_writes import Arg, Write, chunks, lay_out
 
 __all__ = ["Arg", "Ownership", "Store", "Write", "key"]
 
-_T = TypeVar("_T")
 _HERE = Path(__file__).parent
 _DONE, _REFUSED, _WRONG_TYPE = 1, 0, 2
 MOST_READS = 2_000
@@ -75,7 +63,7 @@ class Ownership:
     generation: int = 0  # of the keys it was read from
 
 
-class Store:
+class Store(Patient):
     """The state of one deployment in Redis.
 
     Args:
@@ -105,15 +93,12 @@ class Store:
             raise ValueError(f"namespace: not empty, without ':' and '{{', not {namespace!r}")
         if timeout_s <= 0 or connections < 1:
             raise ValueError("timeout_s: above 0; connections: at least 1")
+        super().__init__(patience_s, backoff_s, on_wait)
         self.namespace = namespace
-        self.patience_s = patience_s
-        self._backoff_s = backoff_s
-        self._on_wait = on_wait
         self.generation = 0
         self._partitions: int | None = None  # as the last check was told
         address = RedisAddress(url) if isinstance(url, str) else url
         self._redis = connect(address, timeout_s=timeout_s, connections=connections)
-        self.stats: Counter[str] = Counter()
         self._commit = self._redis.register_script((_HERE / "commit.lua").read_text())
         self._claim = self._redis.register_script((_HERE / "store_claim.lua").read_text())
         self._read = self._redis.register_script((_HERE / "store_read.lua").read_text())
@@ -370,31 +355,6 @@ class Store:
             return not twice and all(found.get(number) == name for name, number in kept.items())
 
         return await self._patiently("restore_names", attempt)
-
-    # ------------------------------------------------------------------ waiting
-
-    async def _patiently(
-        self, name: str, attempt: Callable[[], Awaitable[_T]], patience_s: float | None = None
-    ) -> _T:
-        """Try until Redis answers; StoreUnavailable when patience runs out."""
-        patience = self.patience_s if patience_s is None else patience_s
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        pause, longest = self._backoff_s
-        while True:
-            self.stats[f"redis_{name}"] += 1
-            try:
-                return await connected(attempt)
-            except (*UNKNOWN, errors.ResponseError) as error:
-                if not may_pass(error):
-                    raise
-                waited = loop.time() - began
-                if patience is not None and waited + pause > patience:
-                    raise StoreUnavailable(f"Redis: {name} gave up after {waited:.1f} s: {error}") from error
-                if self._on_wait is not None:
-                    self._on_wait(name, waited, error)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, longest)
 
 
 def _outcome(answer: Any, own: Ownership, mine: Ownership, sources: list[int]) -> Ownership:

@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import hiredis
 from redis import asyncio as aioredis
-from redis import exceptions as errors
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 
-_T = TypeVar("_T")
 Mode = Literal["standalone", "sentinel", "cluster"]
-UNKNOWN = (errors.ConnectionError, errors.TimeoutError, OSError)
-"""The connection was cut or time ran out: the command may have been done, or may yet be."""
-# Redis answered that it will not do it now; nothing was done.
-_NOT_NOW = (
-    errors.BusyLoadingError,
-    errors.ReadOnlyError,
-    errors.OutOfMemoryError,
-    errors.ClusterDownError,
-    errors.MasterDownError,
-    errors.TryAgainError,
-)
-_NOT_NOW_TEXTS = ("NOREPLICAS", "MISCONF", "BUSY ", "OOM ")
-
-
-def may_pass(error: Exception) -> bool:
-    """Whether a command that failed like this may be done when it is tried again."""
-    if isinstance(error, _NOT_NOW) or not isinstance(error, errors.ResponseError):
-        return not isinstance(error, errors.AuthenticationError)
-    return str(error).startswith(_NOT_NOW_TEXTS)
-
-
-async def connected(attempt: Callable[[], Awaitable[_T]]) -> _T:
-    """What ``attempt`` gives; uvloop's word for a connection that was cut before it was written to is made redis-py's.
-
-    Raises:
-        redis.ConnectionError: it was cut; nothing was sent.
-    """
-    try:
-        return await attempt()
-    except RuntimeError as error:
-        if "handler is closed" not in str(error):
-            raise
-        raise errors.ConnectionError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import yaml
 from streams.settings import Settings
 
 CHART = Path(__file__).resolve().parent.parent / "deploy" / "kubernetes" / "freshet"
+KUBERNETES = ("--kube-version", "1.30.0")
 
 
 def _templates() -> str:
@@ -37,7 +38,10 @@ def helm() -> str:
 
 def _rendered(helm: str, *more: str) -> list[dict[str, Any]]:
     done = subprocess.run(
-        [helm, "template", "shop", str(CHART), *more], capture_output=True, text=True, check=False
+        [helm, "template", "shop", str(CHART), *KUBERNETES, *more],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
@@ -76,7 +80,9 @@ def test_templates_are_balanced() -> None:
 
 
 def test_helm_finds_no_fault_with_it(helm: str) -> None:
-    done = subprocess.run([helm, "lint", "--strict", str(CHART)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [helm, "lint", "--strict", *KUBERNETES, str(CHART)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -37,6 +37,7 @@ checksum/secrets: {{ toJson .Values.secrets | sha256sum }}
 imagePullSecrets: {{ toYaml . | nindent 2 }}
 {{- end }}
 automountServiceAccountToken: false
+enableServiceLinks: false  # a release called freshet would bring variables that look like settings
 securityContext:
   runAsNonRoot: true
   runAsUser: 10001
