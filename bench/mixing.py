@@ -1,12 +1,12 @@
 """What mixing costs: quality of 1, 2 and 4 workers that tell each other what they learnt every so many events.
 
-    python -m bench.mixing [LIMIT]
+    python -m bench.mixing [LIMIT [PROCESSES]]
 
 In process, on MovieLens 100k (ratings of 5), test then learn. Users are dealt to workers by a hash, as partitions are.
 Each worker has a model of its own, learns its users' events at once, and every ``interval`` events of its own it hands
 over what `streams.replica` would put into a delta: its interactions, and the gradient sums of its ordering head. The
-others learn the interactions and merge the sums when the delta comes. All arms rank the same events in one pass, so
-that differences are paired.
+others learn the interactions and merge the sums when the delta comes. All arms rank the same
+events, so that differences are paired.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from bench import report
 from evaluation.datasets import open_dataset
-from evaluation.protocol import NOT_HELD, Arm, Event, Tally, events_of, replay
+from evaluation.protocol import NOT_HELD, Event, Tally, events_of, replay
 from online_models.base import Ids, Interaction, Query
 from online_models.candidates import Candidates
 from online_models.identity import hash64
@@ -30,8 +31,7 @@ from online_models.model import Model
 
 DATA = Path(os.environ.get("FRESHET_DATA", Path(__file__).parents[2] / "shared" / "data"))
 WORKERS = (2, 4)
-INTERVALS = (25, 250, 1_000, 5_000)
-DEFAULT = (4, 250)
+INTERVALS = (25, 100, 250, 1_000, 5_000)
 K = 10
 
 
@@ -48,7 +48,7 @@ class Mixing:
     [[7], [7]]
     """
 
-    def __init__(self, workers: int, *, interval: int = 250, seed: int = 0) -> None:
+    def __init__(self, workers: int, *, interval: int = 100, seed: int = 0) -> None:
         if workers < 1 or interval < 1:
             raise ValueError(f"workers and interval must be at least 1, not {workers} and {interval}")
         self.models = [Model(seed=seed) for _ in range(workers)]
@@ -119,13 +119,15 @@ def _hits(tally: Tally) -> np.ndarray[Any, np.dtype[np.float64]]:
     return (np.array(tally.ranks) < K).astype(np.float64)
 
 
-def run(events: Sequence[Event], seed: int = 0) -> dict[str, Any]:
-    """The figures of all arms over one stream."""
+def run(events: Sequence[Event], seed: int = 0, processes: int | None = None) -> dict[str, Any]:
+    """The figures of all arms over one stream, each in a process of its own."""
     made = arms(seed)
-    plain: dict[str, Arm] = dict(made)
-    told = compare(replay(events, plain, k=K))
-    for name, arm in made.items():
-        told[name] |= {"workers": len(arm.models), "interval": arm.interval, "deltas": arm.deltas}
+    with ProcessPoolExecutor(processes) as pool:
+        passes = {name: pool.submit(_pass, arm, events) for name, arm in made.items()}
+        done = {name: one.result() for name, one in passes.items()}
+    told = compare({name: tally for name, (tally, _) in done.items()})
+    for name, (_, deltas) in done.items():
+        told[name] |= {"workers": len(made[name].models), "interval": made[name].interval, "deltas": deltas}
     return {
         "benchmark": "mixing",
         "data": "MovieLens 100k, ratings of 5",
@@ -134,11 +136,15 @@ def run(events: Sequence[Event], seed: int = 0) -> dict[str, Any]:
     }
 
 
+def _pass(arm: Mixing, events: Sequence[Event]) -> tuple[Tally, int]:
+    return replay(events, {"": arm}, k=K)[""], arm.deltas
+
+
 def main() -> None:
     """Measure, print, and keep the figures of a whole pass."""
-    limit = int(sys.argv[1]) if len(sys.argv) > 1 else None
+    limit = int(sys.argv[1]) or None if len(sys.argv) > 1 else None
     events = events_of(open_dataset(DATA / "ml-100k.inter.gz"), min_rating=5.0, limit=limit)
-    result = run(events)
+    result = run(events, processes=int(sys.argv[2]) if len(sys.argv) > 2 else None)
     if limit is None:
         report.keep(result)
     for name, row in result["arms"].items():

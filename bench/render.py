@@ -16,7 +16,13 @@ import orjson
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-DOCUMENTS = ("docs/quality.md", "docs/performance.md", "README.md")
+DOCUMENTS = (
+    "docs/quality.md",
+    "docs/performance.md",
+    "docs/scaling.md",
+    "docs/reliability.md",
+    "README.md",
+)
 
 Result = dict[str, Any]
 Table = Callable[..., str]
@@ -115,7 +121,14 @@ def main(arguments: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     # render by name: the registry is that of the module, not of __main__
-    from bench import performance_tables, quality_tables, readme_tables, render, simulation_tables
+    from bench import (
+        performance_tables,
+        quality_tables,
+        readme_tables,
+        render,
+        scaling_tables,
+        simulation_tables,
+    )
 
-    assert performance_tables and quality_tables and readme_tables and simulation_tables
+    assert performance_tables and quality_tables and readme_tables and scaling_tables and simulation_tables
     sys.exit(render.main(sys.argv[1:]))

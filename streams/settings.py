@@ -168,7 +168,7 @@ class Settings(BaseSettings):
     user_cache: int = Field(50_000, ge=1, description="users of one partition held in memory")
     mix_interval_ms: int = Field(250, ge=10, description="workers tell each other what they learnt so often")
     mix_interval_events: int = Field(
-        250, ge=1, description="or after so many interactions, whichever is first"
+        100, ge=1, description="or after so many interactions, whichever is first"
     )
     fetch_max_wait_ms: int = Field(
         10, ge=1, le=5_000, description="how long the broker may hold an empty fetch"
