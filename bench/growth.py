@@ -26,4 +26,4 @@ def run(*, long: bool = False) -> report.Result:
 def _cost(n: int, events: int) -> dict[str, float]:
     """With as many users as items; most of them are met before it is measured."""
     warm = min(max(n, events), 6 * events)
-    return stages.measure(events, warm, traffic={"users": n, "items": n, "steady": True}, **TRADES)
+    return stages.measure(events, warm, traffic={"users": n, "items": n}, **TRADES)

@@ -15,7 +15,7 @@ from bench import limits, report, stages
 from bench.deployment import Deployment, Process, cpu_s, servers
 from bench.traffic import Traffic
 
-TRADES: dict[str, Any] = {"negative_rate": 0.25, "slate_cpu_share": 0.22, "order_learning_share": 0.05}
+TRADES: dict[str, Any] = {"negative_rate": 0.25, "order_learning_share": 0.05}
 """What is traded for speed: every figure is of these settings, and says so."""
 _WARM = 0.4
 _SEEN = 0.98

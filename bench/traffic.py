@@ -1,7 +1,8 @@
 """Traffic as the benchmarks send it: 85 % single-item impressions, 15 % clicks, users and items by Zipf's law.
 
-Impressions and clicks answer slates: each user has an exposure of 20 slots, looks at them from the top, clicks some,
-and has a new one when all are seen. So labels, windows and negatives are at work as in a deployment.
+One event in twenty brings its user a new slate of 20 slots, as an exposure before it. Impressions and clicks answer
+the latest slate of their user from the top down while there is one not seen through, else none. So labels, windows
+and negatives are at work as in a deployment.
 """
 
 from __future__ import annotations
@@ -47,8 +48,6 @@ class Traffic:
     Args:
         start_ms, step_ms: event time of the first event, and from one to the next.
         exponent: of Zipf's law over items; users follow a flatter one.
-        steady: slates come at a steady share of events however many users there are; who has none yet sees and clicks
-            items of no slate. Else everybody begins with one.
     """
 
     def __init__(
@@ -61,9 +60,8 @@ class Traffic:
         step_ms: float = 1.0,
         exponent: float = 1.0,
         user_exponent: float = 0.5,
-        steady: bool = False,
     ) -> None:
-        self.users, self.items, self._steady = users, items, steady
+        self.users, self.items = users, items
         self._rng = np.random.default_rng(seed)
         self._of_item, self._of_user = _zipf(items, exponent), _zipf(users, user_exponent)
         self._at, self._step = float(start_ms), step_ms
@@ -86,15 +84,12 @@ class Traffic:
 
     def _one(self, user: int, click: bool) -> Iterator[Sent]:
         shown = self._shown.get(user)
-        if self._steady and self._rng.random() < 1.0 / SLOTS:
+        if self._rng.random() < 1.0 / SLOTS:
             shown = self._shown[user] = self._new_slate(user)
             yield self._exposure(user, shown)
-        elif self._steady and (shown is None or shown.seen >= SLOTS):
+        if shown is None or shown.seen >= SLOTS:
             yield self._unasked(user, click)
             return
-        if shown is None or (not click and shown.seen >= SLOTS):
-            shown = self._shown[user] = self._new_slate(user)
-            yield self._exposure(user, shown)
         if click:
             at = int(self._rng.integers(max(shown.seen, 1)))
             yield self._record("click", user, item_id=shown.items[at], request_id=shown.request_id)

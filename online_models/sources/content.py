@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
 from online_models.scratch import best
@@ -56,6 +57,8 @@ class Content:
         self.vectors = CatalogueVectors(memory=memory)
         self._tokens: dict[int, tuple[str, ...]] = {}
         self._items: dict[str, dict[int, None]] = {}
+        self._lists: dict[str, Ids] = {}  # the same as arrays, for tokens asked about since they changed
+        self._lengths = np.zeros(256, dtype=np.int16)  # tokens of each item
 
     def note(
         self, item: int, *, tags: Iterable[str], title: str, embedding: Sequence[float] | None = None
@@ -65,7 +68,10 @@ class Content:
         words = [f"w:{w}" for w in _WORD.findall(title.lower())]
         tokens = tuple(dict.fromkeys([*(f"t:{t}" for t in tags), *words]))[: self.tokens_max]
         self._tokens[item] = tokens
+        self._room(item)
+        self._lengths[item] = len(tokens)
         for token in tokens:
+            self._lists.pop(token, None)
             held = self._items.setdefault(token, {})
             held[item] = None
             if len(held) > self.width:
@@ -77,6 +83,7 @@ class Content:
         """Forget an item."""
         self.vectors.drop(item)
         for token in self._tokens.pop(item, ()):
+            self._lists.pop(token, None)
             held = self._items.get(token, {})
             held.pop(item, None)
             if not held:
@@ -88,10 +95,7 @@ class Content:
     def touch(self, query: Query) -> ContentTouch:
         """Items that share tokens with the last items, best first, then the nearest; those items themselves not."""
         recent = query.recent[: self.last]
-        sums = self._sums(recent)
-        ids = np.fromiter(sums, dtype=np.int32, count=len(sums))
-        scores = np.fromiter(sums.values(), dtype=np.float64, count=len(sums))
-        ids, said = best(ids, scores, self.proposed)
+        ids, said = best(*self._sums(recent), self.proposed)
         profile = self.vectors.profile(recent, fade=_FADE)
         if not len(profile):
             return ContentTouch(self.vectors, ids, said, profile, _NOT)
@@ -100,21 +104,38 @@ class Content:
         ids = np.concatenate([ids, near[~np.isin(near, own)]])
         return ContentTouch(self.vectors, ids, said / max(float(said.max(initial=0.0)), 1e-9), profile, own)
 
-    def _sums(self, recent: tuple[int, ...]) -> dict[int, float]:
+    def _sums(self, recent: tuple[int, ...]) -> tuple[Ids, NDArray[np.float64]]:
+        """Items with a token in common, and how alike they are, float64[n]."""
         wanted: dict[str, float] = {}
         for age, item in enumerate(recent):
             for token in self._tokens.get(item, ()):
                 wanted[token] = wanted.get(token, 0.0) + _FADE**age
-        sums: dict[int, float] = {}
+        lists = [self._list(token) for token in wanted]
+        if not lists:
+            return _NOT, np.zeros(0)
         total = len(self._tokens) + 1
-        for token, weight in wanted.items():
-            held = self._items.get(token, {})
-            gain = weight * math.log1p(total / (1 + len(held))) ** 2
-            for item in held:
-                sums[item] = sums.get(item, 0.0) + gain
-        for item in recent:
-            sums.pop(item, None)
-        return {item: said / math.sqrt(1 + len(self._tokens[item])) for item, said in sums.items()}
+        gains = [
+            weight * math.log1p(total / (1 + len(held))) ** 2
+            for weight, held in zip(wanted.values(), lists, strict=True)
+        ]
+        ids, at = np.unique(np.concatenate(lists), return_inverse=True)
+        sums = np.bincount(at, weights=np.repeat(gains, [len(held) for held in lists]))
+        others = ~np.isin(ids, recent)
+        ids, sums = ids[others], sums[others]
+        return ids, sums / np.sqrt(1 + self._lengths[ids])
+
+    def _list(self, token: str) -> Ids:
+        """The items of a token, as an array that is kept until they change."""
+        held = self._lists.get(token)
+        if held is None:
+            items = self._items.get(token, {})
+            held = self._lists[token] = np.fromiter(items, dtype=np.int32, count=len(items))
+        return held
+
+    def _room(self, item: int) -> None:
+        if item >= len(self._lengths):
+            more = max(2 * len(self._lengths), item + 1) - len(self._lengths)
+            self._lengths = np.concatenate([self._lengths, np.zeros(more, dtype=np.int16)])
 
     def arrays(self) -> Arrays:
         """Nothing: the catalogue topic is read in full at each start."""

@@ -304,3 +304,31 @@ def test_the_popular_are_found_among_the_few_as_they_are_among_all():
         for name in few.names:
             ours, theirs = (family.top(name, 5, x.ts)[1] for family in (few, whole))
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_content_adds_up_as_one_item_and_one_token_at_a_time_would():
+    rng, content = np.random.default_rng(5), Content(last=3, width=20)
+    tags: dict[int, list[str]] = {}
+    for k in range(600):
+        item = int(rng.integers(200))
+        tags[item] = [f"t{t}" for t in rng.integers(0, 12, rng.integers(1, 5)).tolist()]
+        content.note(item, tags=tags[item], title=f"item number {item % 7}")
+        if k % 9 == 0:
+            content.drop(gone := int(rng.integers(200)))
+            tags.pop(gone, None)
+        recent = tuple(rng.integers(0, 200, 3).tolist())
+        weights: dict[str, float] = {}
+        for age, of in enumerate(recent):
+            for token in content._tokens.get(of, ()):
+                weights[token] = weights.get(token, 0.0) + 0.8**age
+        wanted: dict[int, float] = {}
+        for token, weight in weights.items():
+            held = content._items.get(token, {})
+            for of in held:
+                gain = weight * np.log1p((len(content._tokens) + 1) / (1 + len(held))) ** 2
+                wanted[of] = wanted.get(of, 0.0) + gain
+        wanted = {
+            i: said / np.sqrt(1 + len(content._tokens[i])) for i, said in wanted.items() if i not in recent
+        }
+        ids, sums = content._sums(recent)
+        assert dict(zip(ids.tolist(), sums.tolist(), strict=True)) == pytest.approx(wanted)
