@@ -22,6 +22,7 @@ from bench.traffic import Sent, Traffic
 from streams.partitioner import partition_of
 
 SHARES = (0.25, 0.5, 0.8)
+FIXED = (300.0, 600.0)  # events/s, whatever ingest reaches
 PARTITIONS = 8  # of one worker; more of them make more and smaller commits of the same traffic
 _WARM = 40_000
 _PATIENCE_S = 3.0
@@ -41,11 +42,10 @@ def run(*, long: bool = False) -> report.Result:
             worker = deployment.worker()
             deployment.wait_folded(_WARM, worker=worker)
             _wait_for_slates(worker)
-            for share in SHARES:
-                runs = [one_pace(deployment, share * rate, seconds, seed=k + 1) for k in range(repeats)]
-                figures[f"at_{share:.0%}"] = {
-                    name: report.spread([run[name] for run in runs], 3) for name in runs[0]
-                }
+            paces = {f"at_{n:.0f}_per_s": n for n in FIXED} | {f"at_{s:.0%}": s * rate for s in SHARES}
+            for seed, (name, per_s) in enumerate(paces.items(), start=1):
+                runs = [one_pace(deployment, per_s, seconds, seed=seed + 100 * k) for k in range(repeats)]
+                figures[name] = {name: report.spread([run[name] for run in runs], 3) for name in runs[0]}
     return report.finished("freshness", figures, {"seconds": seconds, **deployment.given})
 
 
