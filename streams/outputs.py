@@ -85,16 +85,10 @@ class Outputs:
             await self._producer.stop()
             self._producer = None
 
-    async def flush(self, timeout_s: float) -> bool:
-        """Wait until all that was handed over is acknowledged; False when time was up first."""
-        if self._producer is None:
-            return True
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._producer.flush()
-        except TimeoutError:
-            return False
-        return True
+    async def flush(self) -> None:
+        """Wait until all that was handed over is acknowledged."""
+        if self._producer is not None:
+            await self._producer.flush()
 
     async def has_topic(self, topic: str) -> bool:
         """Whether the broker knows a topic, by its full name."""

@@ -100,13 +100,21 @@ class SlateQueue:
         self.budget, self.patience_s, self.most = budget, patience_s, most
         self._owed: OrderedDict[str, tuple[Owed, float]] = OrderedDict()
         self._wake = asyncio.Event()
+        self._gone: set[int] = set()
+        self._making = asyncio.Lock()
         self.stats: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._owed)
 
     def owe(self, owed: Owed) -> None:
-        """A user has acted; an older debt to the same user is folded into this one."""
+        """A user has acted; an older debt to the same user is folded into this one.
+
+        Of a partition that is gone nothing is taken on, such as the debts of a commit that was under way when it went:
+        they stand in the store, and the next owner serves them from a newer state.
+        """
+        if owed.partition in self._gone:
+            return
         if self._owed.pop(owed.user_id, None) is not None:
             self.stats["coalesced"] += 1
         self._owed[owed.user_id] = (owed, self._clock())
@@ -115,9 +123,19 @@ class SlateQueue:
         self._wake.set()
 
     def forget(self, partition: int) -> None:
-        """A partition is no longer ours: its debts are the new owner's."""
+        """A partition is no longer ours: its debts are the new owner's, until :meth:`welcome`."""
+        self._gone.add(partition)
         for user_id in [u for u, (owed, _) in self._owed.items() if owed.partition == partition]:
             del self._owed[user_id]
+
+    def welcome(self, partition: int) -> None:
+        """A partition is ours, or ours again."""
+        self._gone.discard(partition)
+
+    async def between_slates(self) -> None:
+        """Return once the slate that is being made, if any, is handed over."""
+        async with self._making:
+            return
 
     async def run(self) -> None:
         """Serve for ever."""
@@ -144,7 +162,8 @@ class SlateQueue:
 
     async def _next(self) -> None:
         _, (owed, _) = self._owed.popitem(last=True)
-        answer = await self._serve(owed)
+        async with self._making:
+            answer = await self._serve(owed)
         self.stats["failed" if answer is None else "served"] += 1
         if answer is None:
             self._settle(owed)

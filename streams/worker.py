@@ -137,6 +137,7 @@ class Worker:
     def adopted(self, partition: int, fold: PartitionFold, owed: Mapping[str, int]) -> None:
         """A partition was taken over: serve whom its last owner still owed."""
         log.info("partition %d is ours; %d users are owed a slate", partition, len(owed))
+        self.slates.welcome(partition)
         for user_id, acted in owed.items():
             self.slates.owe(Owed(partition, user_id, fold.owing[user_id], acted, acted))
 
@@ -222,7 +223,11 @@ class Worker:
 
     async def _let_go(self) -> None:
         """Slates on their way out go first: behind a newer one of the next owner they would be out of date."""
-        if not await self.outputs.flush(LET_GO_S):
+        try:
+            async with asyncio.timeout(LET_GO_S):
+                await self.slates.between_slates()
+                await self.outputs.flush()
+        except TimeoutError:
             log.warning("partitions were let go with slates still on their way")
 
     def _lost(self, lost: LostRange) -> None:

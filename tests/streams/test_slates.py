@@ -142,3 +142,36 @@ async def test_a_slate_the_log_did_not_take_is_made_again():
     answers[1].set_result(None)
     await until(lambda: settled == ["a"])
     task.cancel()
+
+
+async def test_a_partition_that_is_gone_is_owed_nothing_until_it_is_ours_again():
+    q, _, served, _ = queue()
+    q.owe(Owed(0, "before", "e", 1, 1))
+    q.forget(0)
+    q.owe(Owed(0, "late commit", "e", 1, 1))
+    q.owe(Owed(1, "other", "e", 1, 1))
+    assert len(q) == 1
+    q.welcome(0)
+    q.owe(Owed(0, "again", "e", 1, 1))
+    await run_until(q, lambda: len(served) == 2)
+    assert served == ["again", "other"]
+
+
+async def test_who_lets_partitions_go_waits_for_the_slate_that_is_being_made():
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def serve(owed):
+        begun.set()
+        await may_end.wait()
+
+    q = SlateQueue(serve, lambda owed: None, Clock(), budget=CpuBudget(1.0))
+    q.owe(Owed(0, "a", "e", 1, 1))
+    running = asyncio.create_task(q.run())
+    await begun.wait()
+    waiting = asyncio.create_task(q.between_slates())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    may_end.set()
+    async with asyncio.timeout(5):
+        await waiting
+    running.cancel()
