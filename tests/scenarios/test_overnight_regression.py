@@ -34,8 +34,10 @@ async def test_a_harmful_canary_is_found_taken_back_and_recorded_without_a_perso
 
     def over() -> bool:
         nonlocal known, taken_back, everywhere
-        if not known and shop.harm_known("v2"):
-            known = shop.now
+        if (
+            not taken_back
+        ):  # evidence that the next clicks take back was not enough: it counts from when it stays
+            known = (known or shop.now) if shop.harm_known("v2") else 0
         if not taken_back and shop.decisions.registry.frozen:
             taken_back = shop.now
         if not everywhere and shop.replica.registry.frozen:
