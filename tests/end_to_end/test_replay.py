@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.end_to_end.harness import Deployment, Event, Recount
+from streams.partitioner import partition_of
+from tests.end_to_end.harness import PARTITIONS, Deployment, Event, Recount
 
 AFTER = 893_300_000_000  # after the last rating
 
@@ -30,11 +31,29 @@ def test_a_hundred_thousand_events_are_counted_exactly_and_answered_with_slates(
     slates = running.slates()
     newest = {slate["user_id"]: slate for slate in slates}
     assert {user: slate["caused_by"] for user, slate in newest.items()} == want.last
-    assert {len(slate["items"]) for slate in slates} == {running.settings.recommend_n}
+    assert shorter_than_they_could_be(slates, movielens, running.settings.recommend_n) == []
     assert acted_on_before(slates, movielens) == []
 
     a_click_changes_the_next_slate(running, newest["1"])
     a_request_is_answered_without_what_it_excludes(running, want)
+
+
+def shorter_than_they_could_be(
+    slates: Iterable[Mapping[str, Any]], events: Iterable[Event], full: int
+) -> list[str]:
+    """Causes of slates that are not full although the log before them, of that partition alone, held enough items."""
+    length = {slate["caused_by"]: len(slate["items"]) for slate in slates}
+    own: defaultdict[str, set[str]] = defaultdict(set)
+    for event in events:
+        own[event["user_id"]].add(event["item_id"])
+    known: defaultdict[int, set[str]] = defaultdict(set)
+    short = []
+    for event in events:
+        user, items = event["user_id"], known[partition_of(event["user_id"], PARTITIONS)]
+        items.add(event["item_id"])
+        if length.get(event["event_id"], full) < min(full, len(items - own[user])):
+            short.append(event["event_id"])
+    return short
 
 
 def acted_on_before(slates: Iterable[Mapping[str, Any]], events: Iterable[Event]) -> list[tuple[str, str]]:
