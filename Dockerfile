@@ -7,7 +7,7 @@ WORKDIR /src
 RUN python -m venv /opt/freshet
 # hnswlib is compiled for the building CPU unless told otherwise; the image runs on others too.
 ENV HNSWLIB_NO_NATIVE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml setup.py constraints.txt README.md LICENSE ./
 COPY streams ./streams
 COPY online_models ./online_models
 COPY serving ./serving

@@ -18,11 +18,11 @@ help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 install: $(STAMP) ## make the virtual environment and install freshet into it
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt setup.py $(wildcard online_models/kernels/*.pyx)
 	@$(MAKE) --no-print-directory system
 	@echo "==> making $(VENV) with $(PYTHON)"
 	@$(PYTHON) -m venv $(VENV)
-	@echo "==> installing freshet and its packages (hnswlib is compiled: about a minute)"
+	@echo "==> installing freshet and its packages (hnswlib and the innermost loops are compiled: about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
@@ -30,8 +30,8 @@ $(STAMP): pyproject.toml constraints.txt
 system:
 	@test -n "$(PYTHON)" || { echo "freshet needs Python 3.11, 3.12 or 3.13:  sudo apt-get install python3 python3-venv python3-dev"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make a virtual environment:  sudo apt-get install python3-venv"; exit 1; }
-	@command -v c++ >/dev/null || command -v g++ >/dev/null || { echo "hnswlib is built from source and needs a C++ compiler:  sudo apt-get install g++"; exit 1; }
-	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || { echo "hnswlib is built from source and needs Python's headers:  sudo apt-get install python3-dev"; exit 1; }
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || { echo "hnswlib and the innermost loops are built from source, which needs a C++ compiler:  sudo apt-get install g++"; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || { echo "hnswlib and the innermost loops are built from source, which needs Python's headers:  sudo apt-get install python3-dev"; exit 1; }
 
 demo: $(STAMP) ## the whole pipeline on this machine, live; ARGS="--duration 60 --json" and the like
 	@$(BIN)/freshet demo $(ARGS)

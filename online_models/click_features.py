@@ -4,6 +4,7 @@ the surface and the user are clicked. Named and computed here alone, for learnin
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -47,42 +48,67 @@ class ClickSchema:
         return cls(names, "c2-" + blake2b("|".join(names).encode(), digest_size=6).hexdigest())
 
 
-def compute(
-    rows: Rows,
+def beside(
     ids: Ids,
-    scores: NDArray[np.float64],
+    behind: NDArray[np.float64],
     places: NDArray[np.int_],
     counters: ItemCounters,
     record: UserRecord | None,
     *,
     surface: str,
     now: int,
-) -> tuple[NDArray[np.float16], int]:
-    """The features of some candidates as served, and how many values were missing (given their default, 0).
+) -> Rows:
+    """What the click head reads beside the ordering head's features, float32[n, 6], within +-5.
 
     Args:
-        rows: the ordering head's features, float32[n, F].
-        scores: behind the best candidate's, at most 0, float64[n].
+        behind: score behind the best candidate's, at most 0, float64[n].
         places: the candidate's place in the order, 0 for the first, int[n].
     """
-    out = np.empty((len(ids), rows.shape[1] + len(EXTRA)), dtype=np.float32)
-    width = rows.shape[1]
-    out[:, :width] = rows
-    of_sources = out[:, : width - len(OF_ITEM)]
+    out = np.empty((len(ids), len(EXTRA)), dtype=np.float32)
+    rate = counters.surface_rate(surface)
+    middle = float(logit(rate))
+    clicked, seen = counters.fading(ids, CLICK, now), counters.fading(ids, IMPRESSION, now)
+    out[:, 0] = behind
+    out[:, 1] = np.log1p(places)
+    out[:, 2] = logit(counters.rate_of(clicked, seen, rate)) - middle
+    out[:, 3] = 0.3 * np.log1p(seen)
+    out[:, 4] = float(logit(user_rate(record, counters, rate, now))) - middle
+    out[:, 5] = 0.3 * math.log1p(record.counts.get(CLICK, 0)) if record is not None else 0.0
+    return np.clip(out, -BOUND, BOUND, out=out)
+
+
+def join(rows: Rows, more: Rows) -> tuple[NDArray[np.float16], int]:
+    """The features of some candidates as served, float16[n, F], and how many were missing (given their default, 0).
+
+    Args:
+        rows: the ordering head's features, float32[n, F - 6].
+        more: those :func:`beside` them, float32[n, 6].
+    """
+    out = np.concatenate([rows, more], axis=1)
+    of_sources = out[:, : rows.shape[1] - len(OF_ITEM)]
     of_sources += SILENCE
     of_sources *= 0.5
-    out[:, width] = scores
-    out[:, width + 1] = np.log1p(places)
-    rate = counters.surface_rate(surface)
-    out[:, width + 2] = logit(counters.click_rate(ids, now, surface)) - logit(rate)
-    out[:, width + 3] = 0.3 * np.log1p(counters.fading(ids, IMPRESSION, now))
-    out[:, width + 4] = logit(user_rate(record, counters, rate, now)) - logit(rate)
-    out[:, width + 5] = 0.3 * np.log1p(record.counts.get(CLICK, 0)) if record is not None else 0.0
     missing = ~np.isfinite(out)
     absent = int(missing.sum())
     if absent:
         out[missing] = 0.0
     return np.clip(out, -BOUND, BOUND, out=out).astype(np.float16), absent
+
+
+def product(rows: Rows, more: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``join(rows, more) @ weights`` without making that table, nor rounding it, float64[n].
+
+    >>> rows, more = np.zeros((1, 9), dtype=np.float32), np.ones((1, 6), dtype=np.float32)
+    >>> float(product(rows, more, np.ones(15)).round(5)[0])
+    8.3
+    """
+    width = rows.shape[1]
+    of_rows = weights[:width].astype(np.float32)
+    of_sources = of_rows[: width - len(OF_ITEM)]
+    of_sources *= 0.5
+    constant = SILENCE * float(of_sources.sum())
+    out = rows @ of_rows + more @ weights[width:].astype(np.float32)
+    return out.astype(np.float64) + constant
 
 
 def user_rate(record: UserRecord | None, counters: ItemCounters, rate: float, now: int) -> float:
@@ -100,6 +126,6 @@ def logit(p: float | NDArray[np.float64]) -> NDArray[np.float64]:
     >>> float(logit(0.5))
     0.0
     """
-    inside = np.clip(p, 1e-6, 1.0 - 1e-6)
+    inside = np.minimum(np.maximum(p, 1e-6), 1.0 - 1e-6)
     out: NDArray[np.float64] = np.log(inside / (1.0 - inside))
     return out

@@ -328,8 +328,12 @@ class ItemCounters:
         seen: NDArray[Any] = (
             self.exact(items, IMPRESSION) if now is None else self.fading(items, IMPRESSION, now)
         )
+        return self.rate_of(clicks, seen, self.surface_rate(surface))
+
+    def rate_of(self, clicks: NDArray[Any], seen: NDArray[Any], mean: float) -> NDArray[np.float64]:
+        """Sums of clicks and impressions as rates drawn towards ``mean``, float64[n]; see :meth:`click_rate`."""
         k = self.prior_impressions
-        rate: NDArray[np.float64] = (clicks + k * self.surface_rate(surface)) / (np.maximum(seen, clicks) + k)
+        rate: NDArray[np.float64] = (clicks + k * mean) / (np.maximum(seen, clicks) + k)
         return rate
 
     def trending(self, surface: str, now: int, n: int) -> tuple[Ids, Scores]:
@@ -373,5 +377,8 @@ def _padded(array: NDArray[Any], size: int) -> NDArray[Any]:
 
 
 def _take(array: NDArray[Any], items: Ids) -> NDArray[Any]:
-    known = (items >= 0) & (items < len(array))
-    return np.where(known, array[np.where(known, items, 0)], 0)
+    if not len(array):
+        return np.zeros(len(items), dtype=array.dtype)
+    out: NDArray[Any] = array.take(items, mode="clip")
+    out[(items < 0) | (items >= len(array))] = 0
+    return out

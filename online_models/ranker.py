@@ -216,11 +216,14 @@ class ClickRanker:
         w = self.optimizer.weights
         width, edges = len(self.features), len(_POSITION_EDGES)
         steps = np.concatenate(([0.0], np.cumsum(w[width : width + edges])))
-        place = surface if surface in self.surfaces else _OTHER
-        constant = w[-1] + w[width + edges + (*self.surfaces, _OTHER).index(place)]
         by_position = steps[np.searchsorted(_POSITION_EDGES, positions, side="right")]
-        out: NDArray[np.float64] = self._bounded(rows) @ w[:width] + constant + by_position
+        out: NDArray[np.float64] = self._bounded(rows) @ w[:width] + self.constant(surface) + by_position
         return out
+
+    def constant(self, surface: str = "default") -> float:
+        """What a surface adds to the log-odds of every row in the first slot."""
+        w = self.optimizer.weights
+        return float(w[-1] + w[self._place_of.get(surface, len(w) - 2)])
 
     def predict_many(
         self, rows: Rows, positions: int | NDArray[np.int_] = 0, surface: str = "default"

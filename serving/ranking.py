@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from online_models import bandit, click_features
 from online_models.bandit import Policy
 from online_models.candidates import Candidates
+from online_models.features import Rows
 from online_models.heads import Heads
 from online_models.history import UserRecord
 from online_models.learner import Learner
@@ -20,22 +21,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Candidates with their scores and the click head's features of each, float16[n, F].
+    """Candidates with their scores; ``place`` is 0 for the best, ties by the lower item id.
 
-    ``place`` is 0 for the best, ties by the lower item id.
+    ``extra`` is what the click head reads beside the ordering head's features, float32[n, 6].
     """
 
     candidates: Candidates
     scores: Floats
     place: NDArray[np.intp]
-    features: NDArray[np.float16]
+    extra: Rows
     heads: Heads
 
-    def take(self, rows: NDArray[np.intp]) -> Ranked:
-        """Some of the candidates, rows ascending."""
-        return Ranked(
-            self.candidates.take(rows), self.scores[rows], self.place[rows], self.features[rows], self.heads
-        )
+    def served(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float16], int]:
+        """The click head's features of some candidates, as logged and later learnt from, and how many were missing."""
+        return click_features.join(self.candidates.features[rows], self.extra[rows])
 
 
 class Ranking:
@@ -48,7 +47,6 @@ class Ranking:
 
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
-        self.features_missing = 0
 
     def heads(self, version: str = "") -> Heads:
         """The heads of a version; those of the live one for none, or one that is not held here."""
@@ -61,30 +59,20 @@ class Ranking:
         """All candidates scored by the heads of a version, by default the live one; a score not finite sinks."""
         heads = self.heads(version)
         scores = _finite(heads.ordering.order(c))
-        features = self._features(c, scores, record, surface, now)
+        place = _places(scores)
+        behind = scores - scores.max(initial=0.0 if not len(scores) else -np.inf)
+        extra = click_features.beside(
+            c.ids, behind, place, self._learner.counters, record, surface=surface, now=now
+        )
         weight = heads.click_weight
         if weight and len(scores):
-            logits = heads.ranker.logits(features.astype(np.float32), 0, surface)
-            scores = _finite(scores + weight * logits)
-        return Ranked(c, scores, _places(scores), features, heads)
-
-    def _features(
-        self, c: Candidates, scores: Floats, record: UserRecord | None, surface: str, now: int
-    ) -> NDArray[np.float16]:
-        """The click head's features of all candidates: what is served and later learnt from."""
-        behind = scores - scores.max(initial=0.0 if not len(scores) else -np.inf)
-        out, missing = click_features.compute(
-            c.features,
-            c.ids,
-            behind,
-            _places(scores),
-            self._learner.counters,
-            record,
-            surface=surface,
-            now=now,
-        )
-        self.features_missing += missing
-        return out
+            ranker = heads.ranker
+            logits = click_features.product(
+                c.features, extra, ranker.optimizer.weights[: len(ranker.features)]
+            )
+            scores = _finite(scores + weight * (logits + ranker.constant(surface)))
+            place = _places(scores)
+        return Ranked(c, scores, place, extra, heads)
 
     def probabilities(
         self,
@@ -100,15 +88,15 @@ class Ranking:
 
     def scores_for(self, policy: str, ranked: Ranked, seed: int) -> Floats:
         """What a policy draws by: the scores of both heads, or for those that need them the click head's."""
-        rows = ranked.features.astype(np.float32)
+        if policy not in ("squarecb", "thompson", "linucb"):
+            return ranked.scores
+        rows = ranked.served(np.arange(len(ranked.scores)))[0].astype(np.float32)
         ranker = ranked.heads.ranker
         if policy == "squarecb":
             return ranker.predict_many(rows)
         if policy == "thompson":
             return ranker.head_logits(rows, seed=seed)
-        if policy == "linucb":
-            return np.stack([ranker.logits(rows), ranker.logit_errors(rows)])
-        return ranked.scores
+        return np.stack([ranker.logits(rows), ranker.logit_errors(rows)])
 
 
 def _finite(scores: Floats) -> Floats:

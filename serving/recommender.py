@@ -111,7 +111,6 @@ class Recommender:
             slate = self._rescued(asked, now, f"pipeline: {type(error).__name__}")
         if label := self._label(request.user_id, treatment):
             slate = replace(slate, variant=label)
-        self.stats["features_missing"] = self.ranking.features_missing
         self.stats["degraded"] += bool(slate.degraded)
         if not slate.degraded:
             self.last_good.keep(slate)
@@ -145,25 +144,31 @@ class Recommender:
     def _slate(self, request: SlateRequest, ranked: Ranked, selected: Selected) -> Slate:
         """What was selected, with its features as served and the probabilities they give."""
         rows = np.array(selected.slate.chosen, dtype=np.intp)
-        features = ranked.features[rows]
+        features, missing = ranked.served(rows)
+        self.stats["features_missing"] += missing
         positions = np.arange(len(rows))
         probability = self.ranking.probabilities(features, positions, request.surface, ranked.heads)
         c = ranked.candidates
+        sources = self.learner.model.sources
+        shown = zip(
+            c.ids[rows].tolist(), ranked.scores[rows].tolist(), c.source[rows].tolist(),
+            selected.slate.propensities, probability.tolist(), strict=True,
+        )  # fmt: skip
         items = tuple(
             SlateItem(
-                item_id=self.interner.name(int(c.ids[row])),
-                number=int(c.ids[row]),
+                item_id=self.interner.name(number),
+                number=number,
                 position=k,
-                score=float(ranked.scores[row]),
-                source=self.learner.model.sources[c.source[row]],
-                propensity=selected.slate.propensities[k],
-                probability=float(probability[k]),
-                title=self.catalog.title(int(c.ids[row])),
-                reasons=reasons(self.learner, ranked.heads, c, int(row), features[k], k, request)
+                score=score,
+                source=sources[source],
+                propensity=propensity,
+                probability=likely,
+                title=self.catalog.title(number),
+                reasons=reasons(self.learner, ranked.heads, c, int(rows[k]), features[k], k, request)
                 if request.explain
                 else None,
             )
-            for k, row in enumerate(rows.tolist())
+            for k, (number, score, source, propensity, likely) in enumerate(shown)
         )
         return Slate(
             request_id=request.request_id,

@@ -18,11 +18,65 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.base import Ids
 from online_models.candidates import Candidates
 from online_models.catalog import Catalog
+from online_models.kernels.greedy import greedy_slate
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
 Vectors = NDArray[np.float32]
+_UNTAGGED = np.zeros((0, 0), dtype=np.int32)
+
+
+def best_slate(
+    scores: Floats, vectors: Vectors | None, weight: float, slots: int, *, tags: NDArray[np.int32] = _UNTAGGED,
+    most: int = 0, new_slot: int | None = None, new: Places | None = None,
+) -> tuple[int, ...]:  # fmt: skip
+    """The greedy slate by the rules below, in one pass: places, best first, ties to the lower place.
+
+    Args:
+        scores: float64[n].
+        vectors: normalised, float32[n, d]; None to leave likeness out.
+        tags: of each candidate, int32[n, t], -1 for none; no tag stands in more than ``most`` slots, 0 for no cap.
+        new_slot: a slot that goes to one of the places ``new``, as far as any is left.
+
+    >>> best_slate(np.array([3.0, 2.9, 1.0]), np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32), 0.5, 3)
+    (0, 2, 1)
+    """
+    n = len(scores)
+    wanted = np.zeros(n, dtype=np.uint8)
+    if new is not None:
+        wanted[new] = 1
+    given = vectors if vectors is not None else np.zeros((n, 0), dtype=np.float32)
+    penalty = penalty_of(scores, weight, slots) if vectors is not None else 0.0
+    capped = tags if most else np.zeros((n, 0), dtype=np.int32)
+    known = int(capped.max(initial=-1)) + 1
+    at = -1 if new_slot is None else new_slot
+    return tuple(greedy_slate(scores, given, penalty, slots, capped, known, most, at, wanted))
+
+
+def penalty_of(scores: Floats, weight: float, slots: int) -> float:
+    """What full likeness takes off a score: its weight, on the scale of the scores of three slates, float64[n].
+
+    >>> penalty_of(np.array([4.0, 3.0, 2.0]), 0.5, 1)
+    2.0
+    """
+    last = min(3 * slots, len(scores))
+    if not last:
+        return 0.0
+    spread = float(scores.max() - np.partition(scores, len(scores) - last)[len(scores) - last])
+    return weight / (1.0 - weight) * spread
+
+
+def tag_table(catalog: Catalog, ids: Ids) -> NDArray[np.int32]:
+    """The tags of some items, int32[n, t], numbered among themselves; -1 for none."""
+    numbers: dict[int, int] = {}
+    rows = [[numbers.setdefault(t, len(numbers)) for t in catalog.tag_numbers(i)] for i in ids.tolist()]
+    out = np.full((len(rows), max(map(len, rows), default=0)), -1, dtype=np.int32)
+    for row, held in zip(out, rows, strict=True):
+        row[: len(held)] = held
+    return out
 
 
 class Diversity:
@@ -43,10 +97,7 @@ class Diversity:
         steps: int = 0,
     ) -> None:  # fmt: skip
         self._scores, self._vectors, self._rows, self._steps = scores, vectors, rows, steps
-        best = scores[0] if scores.ndim == 2 else scores
-        last = min(3 * slots, len(best))
-        spread = float(best.max() - np.partition(best, len(best) - last)[len(best) - last]) if last else 0.0
-        self.penalty = weight / (1.0 - weight) * spread
+        self.penalty = penalty_of(scores[0] if scores.ndim == 2 else scores, weight, slots)
         self._nearest = np.zeros(scores.shape[-1], dtype=np.float64)
         self.likeness: list[NDArray[np.uint8]] = []  # from the second slot on
         self._seen = 0
@@ -86,7 +137,7 @@ class TagCap:
         self._free = np.ones(len(c.ids), dtype=np.bool_)
         self._seen = 0
 
-    def __call__(self, chosen: Sequence[int]) -> NDArray[np.intp]:
+    def __call__(self, chosen: Sequence[int]) -> Places:
         """Places of candidates that are eligible given those chosen."""
         for place in chosen[self._seen :]:
             self._counts.update(self._tags[place])

@@ -6,7 +6,7 @@ a hundred has one adjacent pair swapped instead, to tell examination from releva
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from online_models.catalog import Catalog
 from online_models.counters import IMPRESSION, ItemCounters
 from online_models.model import Model
 from serving.ranking import Ranked, policy_of
-from serving.reranking import Diversity, TagCap
+from serving.reranking import Diversity, TagCap, best_slate, tag_table
 from serving.types import SlateRequest, SurfacePolicy
 
 Places = NDArray[np.intp]
@@ -28,8 +28,9 @@ ScoresFor = Callable[[str, int], Scores]
 NEW_BELOW = 30
 """An item with fewer impressions than this is new: nobody can know yet whether it is any good."""
 
-
 _STEPS = 255
+_NONE = np.zeros(0, dtype=np.intp)
+_UNTAGGED = np.zeros((0, 0), dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,31 +105,29 @@ class Selection:
     ) -> bandit.Slate:
         """The best, from the few that can be among them."""
         near = np.flatnonzero(ranked.place < 4 * request.n)
-        new = self._new(ranked) if slot is not None else np.zeros(0, dtype=np.intp)
-        rows = np.union1d(near, new).astype(np.intp)
-        short = ranked.take(rows)
-        wanted = np.searchsorted(rows, new)
-        given = self._diversity(Greedy(), short.scores, request, short, surface)
-        slate = self._fill(Greedy(), short.scores, request, short, surface, 0, given, slot, wanted)
-        chosen = tuple(int(rows[k]) for k in slate.chosen)
-        return replace(slate, chosen=chosen, eligible=())
+        new = self._new(ranked) if slot is not None else _NONE
+        rows = np.union1d(near, new) if len(new) else near
+        ids = ranked.candidates.ids[rows]
+        chosen = best_slate(
+            ranked.scores[rows], self._model.vectors(ids) if surface.diversity else None, surface.diversity,
+            request.n, most=surface.per_tag_cap, new_slot=slot, new=np.searchsorted(rows, new),
+            tags=tag_table(self._catalog, ids) if surface.per_tag_cap else _UNTAGGED,
+        )  # fmt: skip
+        places = tuple(rows[list(chosen)].tolist())
+        return bandit.Slate(places, (1.0,) * len(places), (), (), Greedy.spec)
 
     def _fill(
         self, policy: Policy, scores: Scores, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy,
-        seed: int, given: Diversity | None, slot: int | None = None, new: Places | None = None,
+        seed: int, given: Diversity | None,
     ) -> bandit.Slate:  # fmt: skip
-        c = ranked.candidates
-        able: Callable[[Sequence[int]], Places] | None = None
-        if surface.per_tag_cap:
-            able = TagCap(self._catalog, c, surface.per_tag_cap)
-        if slot is not None and new is not None and len(new):
-            able = _one_slot_for(new, slot, able, len(c.ids))
-        rng = bandit.generator(seed)
-        return bandit.draw_slate(policy, scores, request.n, rng, eligible=able, given=given)
+        able = TagCap(self._catalog, ranked.candidates, surface.per_tag_cap) if surface.per_tag_cap else None
+        return bandit.draw_slate(
+            policy, scores, request.n, bandit.generator(seed), eligible=able, given=given
+        )
 
     def _diversity(
         self, policy: Policy, scores: Scores, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy,
-        steps: int = 0,
+        steps: int,
     ) -> Diversity | None:  # fmt: skip
         if not surface.diversity:
             return None
@@ -148,21 +147,6 @@ class Selection:
         """Places of the candidates that hardly anybody has seen."""
         seen = self._counters.exact(ranked.candidates.ids, IMPRESSION)
         return np.flatnonzero(seen < NEW_BELOW)
-
-
-def _one_slot_for(
-    new: Places, slot: int, able: Callable[[Sequence[int]], Places] | None, n: int
-) -> Callable[[Sequence[int]], Places]:
-    """Eligibility by which one slot belongs to the new, as far as any is left."""
-
-    def eligible(chosen: Sequence[int]) -> Places:
-        left = able(chosen) if able is not None else np.setdiff1d(np.arange(n), chosen)
-        if len(chosen) != slot:
-            return left
-        of_new = np.intersect1d(left, new)
-        return of_new if len(of_new) else left
-
-    return eligible
 
 
 def _loggable(scores: Scores) -> Scores:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from online_models.bandit import Greedy, draw_slate, generator
-from serving.reranking import Diversity, TagCap
+from serving.reranking import Diversity, TagCap, best_slate, tag_table
 from tests.serving.world import World
 
 TWINS_AND_A_STRANGER = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
@@ -64,3 +68,55 @@ def test_the_cap_bars_a_tag_that_is_full_and_is_lifted_when_nothing_else_is_left
     rest = [k for k in range(len(tags)) if k != even and "even" not in tags[k]]
     left = set(cap([even, *rest]).tolist())
     assert left == set(range(len(tags))) - {even, *rest}
+
+
+def plainly(
+    scores: np.ndarray, vectors: np.ndarray, weight: float, slots: int, tags: list[set[int]], most: int,
+    new_slot: int | None, new: set[int],
+) -> tuple[int, ...]:  # fmt: skip
+    """The rules of a greedy slate, word for word."""
+    spread = scores.max() - np.sort(scores)[::-1][: 3 * slots][-1]
+    chosen: list[int] = []
+    while len(chosen) < min(slots, len(scores)):
+        left = [k for k in range(len(scores)) if k not in chosen]
+        used = Counter(tag for k in chosen for tag in tags[k])
+        able = [k for k in left if not most or all(used[tag] < most for tag in tags[k])] or left
+        if len(chosen) == new_slot:
+            able = [k for k in able if k in new] or able
+        said = {
+            k: scores[k]
+            - weight
+            / (1 - weight)
+            * spread
+            * max([float(vectors[k] @ vectors[c]) for c in chosen], default=0)
+            for k in able
+        }
+        chosen.append(min(able, key=lambda k: (-said[k], k)))
+    return tuple(chosen)
+
+
+@given(
+    n=st.integers(1, 12), slots=st.integers(1, 14), weight=st.sampled_from([0.0, 0.25, 0.75]),
+    most=st.integers(0, 2), new_slot=st.one_of(st.none(), st.integers(0, 6)), seed=st.integers(0, 10_000),
+)  # fmt: skip
+def test_the_greedy_slate_keeps_likeness_caps_and_new_items_as_the_rules_say(
+    n: int, slots: int, weight: float, most: int, new_slot: int | None, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 6, n).astype(float)  # with ties
+    vectors = np.eye(4, dtype=np.float32)[rng.integers(0, 4, n)]  # alike or not at all: no rounding decides
+    held = [set(rng.integers(0, 4, rng.integers(0, 3)).tolist()) for _ in range(n)]
+    tags = np.array([sorted(row) + [-1] * (3 - len(row)) for row in held], dtype=np.int32)
+    new = rng.choice(n, rng.integers(0, n + 1), replace=False)
+    got = best_slate(scores, vectors, weight, slots, tags=tags, most=most, new_slot=new_slot, new=new)
+    assert got == plainly(scores, vectors, weight, slots, held, most, new_slot, set(new.tolist()))
+
+
+def test_the_table_of_tags_holds_what_the_catalogue_says() -> None:
+    world = World()
+    ids = world.learner.model.candidates(world.user().query(1, 2_000_000_000_000), 12).ids
+    table = tag_table(world.catalog, ids)
+    for a, one in zip(ids.tolist(), table, strict=True):
+        for b, other in zip(ids.tolist(), table, strict=True):
+            shared = set(world.catalog.tags(a)) & set(world.catalog.tags(b))
+            assert len({t for t in one.tolist() if t >= 0} & set(other.tolist())) == len(shared)
