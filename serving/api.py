@@ -16,7 +16,7 @@ from fastapi import Depends, FastAPI, Path, Query, Request, Response
 
 from online_models.errors import StoreUnavailable
 from online_models.history import UserRecord
-from serving import console_api, wire
+from serving import console_api, current, wire
 from serving.api_metrics import ApiMetrics, Measured
 from serving.api_types import Accepted, Ask, Count, ItemId, Problem, RequestId, Surface, UserId
 from serving.problems import ProblemError, install
@@ -128,7 +128,8 @@ def _slates(app: FastAPI, backend: Backend) -> None:
             record = await backend.user(request.user_id)
         except StoreUnavailable:
             degraded = "redis: user state cannot be had"
-        slate = backend.recommender.recommend(request, record, backend.now(), degraded=degraded)
+        with current.request(request.request_id):
+            slate = backend.recommender.recommend(request, record, backend.now(), degraded=degraded)
         if not ask.explain:  # to explain is to look, not to show
             await backend.log(slate)
         return _json(wire.answer(slate, backend.now()))

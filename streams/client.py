@@ -18,15 +18,18 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 from kafka import KafkaProducer
 
-from streams import validation
+from streams import traces, validation
 from streams.settings import Settings
 from streams.topics import BrokerUnavailable
 from streams.validation import Rejected, Rules
+
+if TYPE_CHECKING:
+    from streams.tracing import Tracing
 
 EMBEDDED_API = (0, 11)
 """What librdkafka's mock broker speaks; kafka-python cannot find it out by itself there."""
@@ -85,6 +88,8 @@ class EventProducer:
         on_error: told of each record the broker did not take, from another thread; None keeps the first for
             :meth:`flush` to raise.
         clock: ms; the time of an event that brings none.
+        tracing: each record carries the context it was sent in, from which freshet's spans go on (docs/tracing.md);
+            None sends none.
     """
 
     def __init__(
@@ -97,8 +102,10 @@ class EventProducer:
         client: Mapping[str, Any] | None = None,
         on_error: Callable[[Exception], None] | None = None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        tracing: Tracing | None = None,
     ) -> None:
         self.namespace = namespace
+        self._tracing = tracing
         self._rules = Rules(actions=frozenset(actions or ()) | {"click"})
         self._any_action = actions is None
         self._clock = clock
@@ -116,6 +123,7 @@ class EventProducer:
         if settings.embedded:
             need_embedded(settings)
         args = client_args(settings)
+        more.setdefault("tracing", traces.wanted(settings, "freshet-producer"))
         servers = ",".join(args.pop("bootstrap_servers"))
         return cls(servers, settings.namespace, actions=settings.actions, client=args, **more)
 
@@ -195,7 +203,12 @@ class EventProducer:
 
     def raw(self, topic: str, key: str, value: bytes | None) -> None:
         """Bytes as they are, unchecked, to a topic of the namespace."""
-        sent = self._producer.send(f"{self.namespace}.{topic}", key=key.encode(), value=value)
+        name = f"{self.namespace}.{topic}"
+        if self._tracing is None:
+            sent = self._producer.send(name, key=key.encode(), value=value)
+        else:
+            with self._tracing.producing(name) as headers:
+                sent = self._producer.send(name, key=key.encode(), value=value, headers=list(headers))
         sent.add_errback(self._on_error)
 
     # ------------------------------------------------------------------ life

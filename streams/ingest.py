@@ -24,7 +24,7 @@ from online_models.store import Store
 from online_models.userstate import UserKeys
 from streams import validation
 from streams.names import intern
-from streams.outputs import Message, Outputs, dead_letter
+from streams.outputs import Message, Outputs, carried, dead_letter
 from streams.partitioner import partition_of
 from streams.positions import Held, Positions
 from streams.transport import Batch, Record
@@ -204,7 +204,8 @@ class Ingest:
             elif event.user_id in at_home or self._home(event) == batch.partition:
                 out.events.append(Timed(event, record.timestamp))
             else:
-                headers = (("rerouted", f"{batch.partition}-{record.offset}".encode()),)
+                place = f"{batch.partition}-{record.offset}".encode()
+                headers = (("rerouted", place), *carried(record.headers))
                 out.before.append(Message("events", event.user_id, record.value, self._home(event), headers))
                 out.stats["rerouted"] += 1
         out.stats["events"] += len(out.events)
@@ -215,7 +216,9 @@ class Ingest:
 
     def _reject(self, out: Sorted, batch: Batch, record: Record, why: Rejected) -> None:
         out.before.append(
-            dead_letter(why, batch.topic, batch.partition, record.offset, record.key, record.value)
+            dead_letter(
+                why, batch.topic, batch.partition, record.offset, record.key, record.value, record.headers
+            )
         )
         out.stats["dead_letters"] += 1
         out.stats[f"dead_letters_{why.reason}"] += 1

@@ -1,17 +1,21 @@
 """Logs: one JSON object a line in production, readable on a terminal, and no personal data in either.
 
 A record may carry facts beside its text (``log.info("...", extra={"partition": 3})``); they become fields. Who a
-person is never does: such fields are left out, whoever passes them.
+person is never does: such fields are left out, whoever passes them. The request being answered, and the trace it is in
+where traces are on, are told by themselves: ``request_id``, ``trace_id``, ``span_id``.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 import orjson
+
+from serving import current
 
 PERSONAL = frozenset({"user_id", "user", "anonymous_id", "key", "raw", "value", "attributes", "context"})
 """Fields that may say who somebody is or what somebody did: never written."""
@@ -99,6 +103,18 @@ def configure(
     logging.captureWarnings(True)
 
 
+def also(told: Callable[[], Mapping[str, str]]) -> None:
+    """Fields of what is under way, to be told with every line from now on."""
+    if told not in _UNDER_WAY:
+        _UNDER_WAY.append(told)
+
+
+_UNDER_WAY: list[Callable[[], Mapping[str, str]]] = [current.told]
+
+
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     given = vars(record).items()
-    return {k: v for k, v in given if k not in _OF_EVERY_RECORD and k not in PERSONAL}
+    fields = {k: v for k, v in given if k not in _OF_EVERY_RECORD and k not in PERSONAL}
+    for told in _UNDER_WAY:
+        fields = {**told(), **fields}
+    return fields

@@ -27,6 +27,9 @@ RAW_MAX = 256 * 1024
 """Bytes of a bad record kept in its dead letter; a longer one is cut and named by its sha256."""
 
 
+_OF_TRACES = frozenset({"traceparent", "tracestate"})
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One record to produce; ``topic`` without its namespace."""
@@ -150,9 +153,13 @@ def logged(user_id: str, exposure: bytes) -> tuple[Message, Message]:
 
 
 def dead_letter(
-    rejected: Rejected, topic: str, partition: int, offset: int, key: bytes | None, raw: bytes | None
-) -> Message:
+    rejected: Rejected, topic: str, partition: int, offset: int, key: bytes | None, raw: bytes | None,
+    headers: Iterable[tuple[str, bytes]] = (),
+) -> Message:  # fmt: skip
     """The record that says why another was not folded; its id is where the bad one stands, to tell repeats.
+
+    Args:
+        headers: of the bad one; the trace it was in goes on.
 
     >>> letter = dead_letter(Rejected("json", "not JSON"), "freshet.events", 3, 41, None, b"{")
     >>> orjson.loads(letter.value)["id"]
@@ -173,4 +180,13 @@ def dead_letter(
     }
     if len(raw) > RAW_MAX:
         value |= {"truncated": True, "bytes": len(raw), "sha256": sha256(raw).hexdigest()}
-    return Message("dead-letters", topic, orjson.dumps(value))
+    return Message("dead-letters", topic, orjson.dumps(value), headers=carried(headers))
+
+
+def carried(headers: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]:
+    """Of a record's headers those by which its trace goes on in what becomes of it.
+
+    >>> carried([("traceparent", b"00-1-2-01"), ("other", b"x")])
+    (('traceparent', b'00-1-2-01'),)
+    """
+    return tuple((name, value) for name, value in headers or () if name in _OF_TRACES)

@@ -16,6 +16,7 @@ from online_models.history import UserRecord
 from online_models.identity import hash64
 from online_models.learner import Learner
 from online_models.store import Store
+from serving import current
 from serving.recommender import Recommender
 from serving.types import Slate, SlateRequest
 from serving.wire import exposure, named, recommendation
@@ -111,7 +112,8 @@ class Publisher:
 
     def _slate(self, request: SlateRequest, record: UserRecord, now: int) -> Slate:
         begun = time.thread_time()
-        with self._meter.timed() if self._meter is not None else nullcontext():
+        timed = self._meter.timed() if self._meter is not None else nullcontext()
+        with timed, current.request(request.request_id):
             slate = self._recommender.recommend(request, record, now)
         self.cpu_s += time.thread_time() - begun
         if slate.candidates is not None:

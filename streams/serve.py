@@ -29,7 +29,7 @@ from serving.api_metrics import ApiMetrics
 from serving.problems import ProblemError
 from serving.types import Slate
 from serving.wire import exposure
-from streams import build, metrics, validation
+from streams import build, metrics, traces, validation
 from streams.broadcast import BroadcastReader
 from streams.decisions import Decisions
 from streams.live import LiveFeed
@@ -77,6 +77,13 @@ class Replica:
         self.live = LiveFeed(settings.namespace, client, self.store, settings.partitions, self.api_metrics)
         self._lacking = {"models": "not loaded yet", "catalogue": "not heard yet"}
         self._rules = build.rules(settings)
+        self.tracing = traces.wanted(settings, "freshet-api")
+        if self.tracing is not None:
+            from streams import traced
+
+            traced.pipeline(self.tracing, self.recommender)
+            traced.store(self.tracing, self.store)
+            traced.outputs(self.tracing, self.outputs)
         self.meter = SlateMeter(self.registry)
         parts = (self.replica, self.recommender, self.outputs, self, self.store)
         gauges = {
@@ -165,6 +172,8 @@ class Replica:
             await self.outputs.stop()
             await self.store.close()
             await self.slow_store.close()
+            if self.tracing is not None:
+                await asyncio.to_thread(self.tracing.close)
 
     async def _load(self) -> None:
         """Names, snapshot, catalogue, deltas, in this order; then answer."""
@@ -214,11 +223,21 @@ class Replica:
             log.warning("Redis does not answer (%s, %.0f s): %s", operation, seconds, type(error).__name__)
 
 
+def application(replica: Replica) -> Any:
+    """The ASGI application of a replica."""
+    feed = replica.live if replica.settings.console else None
+    app = create_app(replica, replica.api_metrics, replica.running(), console=feed)
+    if replica.tracing is None:
+        return app
+    from streams.traced import TracedHttp
+
+    return TracedHttp(app, replica.tracing)
+
+
 def main(settings: Settings) -> int:
     """``freshet serve``; returns the exit code."""
     replica = Replica(settings)
-    feed = replica.live if settings.console else None
-    app = create_app(replica, replica.api_metrics, replica.running(), console=feed)
+    app = application(replica)
     log.info("listening on http://%s:%d", settings.http_host, settings.http_port)
     config = uvicorn.Config(
         app,

@@ -117,6 +117,11 @@ class Settings(BaseSettings):
         "INFO", description="least severity that is logged"
     )
 
+    otlp_endpoint: str = Field(
+        "",
+        description="collector of traces (OTLP/HTTP), http://host:4318; OTEL_EXPORTER_OTLP_ENDPOINT does, too",
+    )
+
     # events and labels
     actions: dict[Name, float] = Field(
         {"click": 1.0, "like": 2.0, "purchase": 5.0, "dislike": -1.0, "not_interested": -1.0},
@@ -259,6 +264,12 @@ def setting_name(name: str) -> str:
         hint = f"; did you mean {near[0]}?" if near else "; freshet settings lists them"
         raise SettingsError(f"there is no setting {name}{hint}")
     return plain
+
+
+def standard_collector() -> str:
+    """Where traces go by OpenTelemetry's own variables; empty when they name none."""
+    standard = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return next(filter(None, (os.environ.get(name, "") for name in standard)), "")
 
 
 _FOR_TESTS = ("FRESHET_TEST_", "FRESHET_REQUIRE_", "FRESHET_DATA")

@@ -22,7 +22,7 @@ from online_models.errors import SettingsError, StoreRefused
 from online_models.history import UserRecord
 from online_models.snapshot import SnapshotStore
 from online_models.state import Outcome, PartitionFold
-from streams import build, collector, metrics
+from streams import build, collector, metrics, traces
 from streams.bridge import bridged
 from streams.broadcast import BroadcastReader
 from streams.canary import CanaryWatch
@@ -77,6 +77,7 @@ class Worker:
         client = build.kafka_client(settings)
         self.store = build.store(settings, patience_s=None, on_wait=self._waiting)
         self.outputs = Outputs(settings.namespace, client)
+        self.tracing = traces.wanted(settings, "freshet-worker")
         self.registry = CollectorRegistry()
         self.replica, self.recommender, self.monitor = build.learnt(settings, self.name, self.store)
         self.snapshots = SnapshotStore(Path(settings.snapshot_dir), keep=settings.snapshot_keep)
@@ -91,6 +92,13 @@ class Worker:
             now=now_ms, record_of=self._record_of, freshness=metrics.freshness(self.registry),
             meter=SlateMeter(self.registry),
         )  # fmt: skip
+        if self.tracing is not None:
+            from streams import traced
+
+            traced.pipeline(self.tracing, self.recommender)
+            traced.store(self.tracing, self.store)
+            traced.outputs(self.tracing, self.outputs)
+            traced.worker(self.tracing, self.ingest, self.publisher)
         self.slates = SlateQueue(
             self.publisher.serve_owed,
             self._settle,
@@ -293,6 +301,8 @@ class Worker:
             async with asyncio.timeout(FAREWELL_S):
                 await self.outputs.stop()
         await self.store.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
 
     def restored(self) -> None:
         """From here on this process holds what was learnt; before, it must not save itself over it."""
