@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from online_models.answer_times import bucket
 from online_models.closing import ClosingOrder
 from online_models.events import Exposure
 from online_models.labels import Kind, Labelled
@@ -62,8 +63,7 @@ class ExperimentResults:
             for variant in told.split() if isinstance(told, str) else ():
                 sums = self._of(variant)
                 if sums is not None:
-                    sums.slates += 1
-                    sums.empty += not exposure.items
+                    _answered(sums, exposure)
                     self.changes += 1
 
     def told(self) -> dict[str, Mapping[str, Any]]:
@@ -96,6 +96,15 @@ class ExperimentResults:
     def _covariate(self, label: Labelled) -> float:
         known = self.before is not None and len(label.features) > self.before
         return float(label.features[self.before]) if known and self.before is not None else 0.0
+
+
+def _answered(sums: UserSums, exposure: Exposure) -> None:
+    sums.slates += 1
+    sums.empty += not exposure.items
+    sums.failed += "degraded" in exposure.flags
+    took = exposure.context.get("took_ms")
+    if isinstance(took, int | float) and math.isfinite(took):
+        sums.took[bucket(took)] += 1
 
 
 def _add(user: list[float], label: Labelled) -> None:

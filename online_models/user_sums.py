@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from online_models import answer_times
+from online_models.answer_times import Counts
 from online_models.experiment_stats import Ratio
 
 Floats = NDArray[np.float64]
@@ -28,7 +30,8 @@ class UserSums:
 
     Attributes:
         users: who saw a slot; ``converted`` clicked at least once.
-        slates: served, ``empty`` without an item.
+        slates: served, ``empty`` without an item, ``failed`` in part or whole (flag ``degraded``).
+        took: how long they took to make, a histogram (:mod:`online_models.answer_times`).
         forgotten: users who were dropped from memory; one that comes back counts as another.
     """
 
@@ -36,7 +39,9 @@ class UserSums:
     converted: int = 0
     slates: int = 0
     empty: int = 0
+    failed: int = 0
     forgotten: int = 0
+    took: Counts = field(default_factory=answer_times.none)
     sums: Floats = field(default_factory=lambda: np.zeros(WIDTH))
     products: Floats = field(default_factory=lambda: np.zeros((WIDTH, WIDTH)))
 
@@ -55,8 +60,8 @@ class UserSums:
         """Both together; no user may be in both."""
         return UserSums(
             self.users + other.users, self.converted + other.converted, self.slates + other.slates,
-            self.empty + other.empty, self.forgotten + other.forgotten, self.sums + other.sums,
-            self.products + other.products,
+            self.empty + other.empty, self.failed + other.failed, self.forgotten + other.forgotten,
+            self.took + other.took, self.sums + other.sums, self.products + other.products,
         )  # fmt: skip
 
     def ratio(self, above: int, below: int) -> Ratio:
@@ -79,17 +84,22 @@ class UserSums:
         """As plain values."""
         return {
             "users": self.users, "converted": self.converted, "slates": self.slates, "empty": self.empty,
-            "forgotten": self.forgotten, "sums": self.sums.tolist(), "products": self.products.ravel().tolist(),
+            "failed": self.failed, "forgotten": self.forgotten, "took": answer_times.told(self.took),
+            "sums": self.sums.tolist(), "products": self.products.ravel().tolist(),
         }  # fmt: skip
 
     @classmethod
     def read(cls, told: Mapping[str, Any]) -> UserSums:
         """The sums :meth:`told` wrote; ValueError or KeyError when it is something else."""
         counts = {name: int(told[name]) for name in ("users", "converted", "slates", "empty", "forgotten")}
+        failed, took = (
+            int(told.get("failed", 0)),
+            answer_times.read(told.get("took", {})),
+        )  # older workers tell none
         sums, products = np.array(told["sums"], np.float64), np.array(told["products"], np.float64)
         if not (np.isfinite(sums).all() and np.isfinite(products).all() and sums.shape == (WIDTH,)):
             raise ValueError("sums that are no numbers")
-        return cls(**counts, sums=sums, products=products.reshape(WIDTH, WIDTH))
+        return cls(**counts, failed=failed, took=took, sums=sums, products=products.reshape(WIDTH, WIDTH))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from online_models.answer_times import quantile
 from online_models.conversions import Conversion
 from online_models.experiment_stats import Ratio, difference, sample_ratio
 from online_models.sequential import AlwaysValid
 from online_models.user_sums import CLICKS, IMPRESSIONS, LOSS, PREDICTED, UserSums, cuped_difference
+from serving.experiment_guardrails import guarded
 
 ALPHA = 0.05
 FEWEST_CLICKS = 100
+_TIMES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 EFFECT = 0.005
 """The effect planned for, in clicks an impression, where an experiment declares none."""
 
@@ -89,6 +92,8 @@ def _figures(name: str, sums: UserSums, share: float) -> dict[str, Any]:
     return {
         "variant": name, "share": share, "users": sums.users, "forgotten": sums.forgotten,
         "slates": sums.slates, "empty_share": sums.empty / sums.slates if sums.slates else None,
+        "failed_share": sums.failed / sums.slates if sums.slates else None,
+        "latency_ms": {name: quantile(sums.took, p) if sums.took.any() else None for name, p in _TIMES.items()},
         "clicks": float(sums.sums[CLICKS]), "impressions": float(sums.sums[IMPRESSIONS]),
         "click_rate": _interval(rate), "log_loss": _interval(loss),
         "users_who_clicked": {"value": converted.rate if converted else None, "low": low, "high": high},
@@ -109,11 +114,14 @@ def _compared(
     told = difference(control.ratio(CLICKS, IMPRESSIONS), treatment.ratio(CLICKS, IMPRESSIONS))
     adjusted = cuped_difference(control, treatment)
     always = _always(test)
-    crossed, unmeasured = _guardrails(design, control, treatment)
+    guards = guarded(design.guardrails, control, treatment)
+    crossed = [guard.reason for guard in guards if guard.state == "crossed"]
+    unknown = [guard.reason for guard in guards if guard.state == "unknown"]
     clicks = float(control.sums[CLICKS] + treatment.sums[CLICKS])
     verdict, reasons = _verdict(design, clicks, always, split, crossed)
     return {
-        "variant": name, "verdict": verdict, "reasons": [*reasons, *crossed, *unmeasured],
+        "variant": name, "verdict": verdict, "reasons": [*reasons, *crossed, *unknown],
+        "guardrails": [asdict(guard) for guard in guards],
         "difference": {k: _finite(v) for k, v in asdict(told).items()},
         "cuped": asdict(adjusted) if adjusted else None, "always_valid": always,
     }  # fmt: skip
@@ -133,34 +141,17 @@ def _verdict(
         return Verdict.INVALID, [
             f"users are not split as declared (p {split['p_value']:.2g}): believe nothing below"
         ]
+    if crossed:
+        return Verdict.WORSE, []
     low, high, p = always["low"], always["high"], always["p_value"]
     if clicks < FEWEST_CLICKS or low is None or high is None or p is None:
         return Verdict.INSUFFICIENT, [f"{clicks:,.0f} clicks in both, fewer than {FEWEST_CLICKS}"]
     share = ALPHA / (len(design.shares) - 1)  # several variants against one control
     if p <= share:
-        better = low + high > 0.0 and not crossed
-        return (Verdict.BETTER if better else Verdict.WORSE), []
+        return (Verdict.BETTER if low + high > 0.0 else Verdict.WORSE), []
     if -design.effect < low and high < design.effect:
         return Verdict.NO_SUCH_EFFECT, [f"an effect of {design.effect:g} clicks an impression is ruled out"]
     return Verdict.UNDECIDED, [f"the difference lies between {low:+.4f} and {high:+.4f}, 0 among them"]
-
-
-_WORSE = {"click_rate": (CLICKS, IMPRESSIONS, -1.0), "log_loss": (LOSS, PREDICTED, 1.0)}
-
-
-def _guardrails(design: Design, control: UserSums, treatment: UserSums) -> tuple[list[str], list[str]]:
-    """Those that were crossed, and those that cannot be told from what is counted by variant."""
-    crossed, unmeasured = [], []
-    for metric, limit in design.guardrails:
-        if metric not in _WORSE:
-            unmeasured.append(f"guardrail {metric} is not measured by variant")
-            continue
-        above, below, sign = _WORSE[metric]
-        told = difference(control.ratio(above, below), treatment.ratio(above, below), level=0.99)
-        worse = (told.low if sign > 0 else -told.high) / max(float(control.ratio(above, below).value), 1e-9)
-        if worse > limit:
-            crossed.append(f"guardrail {metric}: worse by at least {worse:.1%}, allowed {limit:.1%}")
-    return crossed, unmeasured
 
 
 def _finite(value: float) -> float | None:

@@ -9,6 +9,7 @@ Reads only: nothing here changes what was learnt. The caller logs each slate as 
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -97,6 +98,7 @@ class Recommender:
             now: wall clock, ms.
             degraded: which part could not be had, where the caller knows of one.
         """
+        begun = time.perf_counter()
         self.stats["requests"] += 1
         treatment = self.treatments.of(request.user_id, request.surface, now)
         if treatment.n is not None and not request.n_asked:
@@ -110,7 +112,7 @@ class Recommender:
             log.exception("a slate could not be made; the last good one is served")
             slate = self._rescued(asked, now, f"pipeline: {type(error).__name__}")
         if label := self._label(request.user_id, treatment):
-            slate = replace(slate, variant=label)
+            slate = replace(slate, variant=label, took_ms=1_000.0 * (time.perf_counter() - begun))
         self.stats["degraded"] += bool(slate.degraded)
         if not slate.degraded:
             self.last_good.keep(slate)

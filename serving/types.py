@@ -107,7 +107,7 @@ class Slate:
     """An answer, with everything that makes it an exposure.
 
     ``features`` is float16[slots, F] as served; ``removed`` counts what each filter left out; ``degraded`` says which
-    part could not be had, empty when all could.
+    part could not be had, empty when all could; ``took_ms`` is how long a slate of some variant took to make.
     """
 
     request_id: str
@@ -125,3 +125,4 @@ class Slate:
     removed: Mapping[str, int] = field(default_factory=dict)
     degraded: str = ""
     variant: str = ""
+    took_ms: float = 0.0

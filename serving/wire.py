@@ -29,6 +29,7 @@ def exposure(slate: Slate, now: int) -> dict[str, Any]:
         context["swapped"] = slate.swapped
     if slate.variant:
         context["variant"] = slate.variant
+        context["took_ms"] = round(slate.took_ms, 3)
     if slate.choice is not None:
         context["choice"] = _choice(slate.choice)
     return {

@@ -51,13 +51,15 @@ def _tell(row: dict[str, Any]) -> None:
     ended = "" if row["declared"] else ", no longer declared"
     typer.echo(f"{row['layer']}:{row['experiment']}, {row['learning']} weights, sample ratio p {p}{ended}")
     table = Table(
-        "variant", "users", "clicks", "impressions", "click rate", "95 % by user", "log-loss", box=None
-    )
+        "variant", "users", "clicks", "impressions", "click rate", "95 % by user", "log-loss", "p99 ms", "failed",
+        "empty", box=None,
+    )  # fmt: skip
     for v in row["variants"]:
         rate, loss = v["click_rate"], v["log_loss"]["value"]
         table.add_row(
             v["variant"], f"{v['users']:,}", f"{v['clicks']:,.0f}", f"{v['impressions']:,.0f}",
-            _number(rate["value"]), _between(rate), _number(loss),
+            _number(rate["value"]), _between(rate), _number(loss), _number(v["latency_ms"]["p99"]),
+            _number(v["failed_share"]), _number(v["empty_share"]),
         )  # fmt: skip
     console().print(table)
     for c in row["comparisons"]:

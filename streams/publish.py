@@ -71,8 +71,8 @@ class Publisher:
         )  # fmt: skip
         as_of = min(self._now(), owed.acted)  # of the action, so that a replay gives what was live
         slate = self._slate(request, record, as_of)
-        if not slate.items:
-            return None
+        if not slate.items:  # nothing to show; but of a variant that answers so a guardrail wants to know
+            return await self._sent(self._served(slate)) if slate.variant else None
         answer = await self._produce(slate, caused_by=owed.cause, appended=owed.appended)
         if self._meter is not None:
             self._meter.feedback.observe(max(0, self._now() - owed.acted) / 1_000)
@@ -124,8 +124,10 @@ class Publisher:
         """First the exposure, so that what is shown can be learnt from; then the slate."""
         if self._meter is not None:
             self._meter.shown(slate)
-        served = logged(slate.user_id, orjson.dumps(exposure(slate, self._now())))
-        return await self._recommend(slate, served, caused_by=caused_by, appended=appended)
+        return await self._recommend(slate, self._served(slate), caused_by=caused_by, appended=appended)
+
+    def _served(self, slate: Slate) -> tuple[Message, Message]:
+        return logged(slate.user_id, orjson.dumps(exposure(slate, self._now())))
 
     async def _recommend(
         self, slate: Slate, before: Sequence[Message] = (), *, caused_by: str, appended: int
@@ -133,7 +135,10 @@ class Publisher:
         now = self._now()
         fresh = recommendation(slate, now, freshness_ms=max(0, now - appended), caused_by=caused_by)
         messages = [*before, Message("recommendations", slate.user_id, orjson.dumps(fresh))]
-        answers = [await self._outputs.attempt(message) for message in messages]
+        answer = await self._sent(messages)
         if self._freshness is not None:
             self._freshness.observe(max(0, now - appended) / 1_000)
-        return asyncio.gather(*answers)
+        return answer
+
+    async def _sent(self, messages: Sequence[Message]) -> asyncio.Future[Any]:
+        return asyncio.gather(*[await self._outputs.attempt(message) for message in messages])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from online_models.answer_times import bucket
 from online_models.canary_guard import Guard
 from online_models.events import Exposure, Slot
 from online_models.experiment_results import ExperimentResults
@@ -82,6 +84,24 @@ def test_empty_slates_are_counted_as_served() -> None:
     assert (results.variants["l:e/a"].slates, results.variants["l:e/a"].empty) == (2, 1)
 
 
+def test_answers_are_counted_with_how_long_they_took_and_whether_they_failed() -> None:
+    results = ExperimentResults()
+    for flags, took in (([], 3.0), (["degraded"], 40.0), ([], "soon"), ([], float("nan"))):
+        results.served([
+            Exposure(type="exposure", event_id="x", user_id="u", ts=0, request_id="r", items=[Slot("a", 0)],
+                     flags=flags, context={"variant": "l:e/a", "took_ms": took})
+        ])  # fmt: skip
+    sums = UserSums.read(results.variants["l:e/a"].told())
+    assert (sums.slates, sums.failed, int(sums.took.sum())) == (4, 1, 2)
+    assert sums.took[bucket(3.0)] == sums.took[bucket(40.0)] == 1
+
+
+def test_what_a_worker_of_an_older_version_tells_is_read() -> None:
+    told = UserSums(users=3).told()
+    del told["took"], told["failed"]
+    assert UserSums.read(told).users == 3
+
+
 def users(count: int, lift: float, rng: np.random.Generator) -> Floats:
     """Vectors of users whose taste is known in part from before."""
     shown = rng.poisson(20.0, count) + 1.0
@@ -127,26 +147,60 @@ def test_sums_that_are_none_are_refused(told: dict[str, Any]) -> None:
         UserSums.read(told)
 
 
-def rolled_back(lift: float, runs: int, seed: int, looks: int = 20) -> float:
-    """The share of canaries at 10 % that the guard takes back when it looks again and again."""
-    rng, guard, back = np.random.default_rng(seed), Guard(), 0
+def answered(count: int, rng: np.random.Generator, slow: float = 1.0, failed: float = 0.01) -> Floats:
+    """How users were answered, each twenty times: ms, failed, empty; who has much history waits longer."""
+    ms = 3.0 * slow * rng.lognormal(0.0, 0.3, (count, 1)) * rng.lognormal(0.0, 0.5, (count, 20))
+    bad = rng.random((count, 20)) < failed * rng.gamma(0.5, 2.0, (count, 1))
+    return np.stack([ms, bad, rng.random((count, 20)) < 0.005])
+
+
+def seen_so_far(vectors: Floats, answers: Floats, share: float) -> UserSums:
+    upto = int(share * len(vectors))
+    sums = sums_of(vectors[:upto])
+    ms, bad, empty = answers[:, :upto]
+    sums.slates, sums.failed, sums.empty = ms.size, int(bad.sum()), int(empty.sum())
+    np.add.at(sums.took, [bucket(one) for one in ms.ravel().tolist()], 1)
+    return sums
+
+
+def rolled_back(lift: float, runs: int, seed: int, looks: int = 20, **worse: float) -> dict[str, float]:
+    """The share of canaries at 10 % that the guard takes back when it looks again and again, by guardrail."""
+    rng, guard = np.random.default_rng(seed), Guard()
+    back: Counter[str] = Counter()
     for _ in range(runs):
-        live, canary = users(1_800, 1.0, rng), users(200, lift, rng)
+        live, canary = (
+            (users(1_800, 1.0, rng), answered(1_800, rng)),
+            (users(200, lift, rng), answered(200, rng, **worse)),
+        )
         for part in range(1, looks + 1):
-            share = part / looks
-            seen = [sums_of(v[: int(share * len(v))]) for v in (live, canary)]
-            if guard.judge(*seen):
-                back += 1
+            harm = guard.judge(*(seen_so_far(*side, part / looks) for side in (live, canary)))
+            if harm is not None:
+                back[harm.metric] += 1
                 break
-    return back / runs
+    return {metric: n / runs for metric, n in back.items()}
 
 
 def test_a_harmless_canary_is_hardly_ever_taken_back_however_often_one_looks() -> None:
-    assert rolled_back(1.0, 300, seed=3) <= 0.01 + 0.01
+    assert sum(rolled_back(1.0, 100, seed=3).values()) <= 0.01 + 0.01
 
 
 def test_a_canary_that_halves_the_click_rate_is_taken_back() -> None:
-    assert rolled_back(0.5, 50, seed=4) >= 0.95
+    assert rolled_back(0.5, 20, seed=4)["click rate"] >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("worse", "metrics"),
+    [
+        ({"slow": 3.0}, {"p95 of answer times, ms", "median of answer times, ms"}),
+        ({"failed": 0.1}, {"share of failed answers"}),
+    ],
+)
+def test_a_canary_that_is_slow_or_fails_is_taken_back_by_the_guardrail_that_says_so(
+    worse: dict[str, float], metrics: set[str]
+) -> None:
+    back = rolled_back(1.0, 20, seed=5, **worse)
+    assert sum(back.values()) >= 0.95
+    assert back.keys() <= metrics
 
 
 def test_a_canary_that_answers_with_nothing_is_taken_back_without_waiting_for_clicks() -> None:

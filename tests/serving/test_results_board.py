@@ -56,7 +56,7 @@ def test_the_verdict_says_what_the_figures_say(count: int, rate: float, verdict:
     [told] = board_of(sums(count, 0.1, 1), sums(count, rate, 2)).report()
     [row] = told["comparisons"]
     assert row["verdict"] == verdict
-    assert "guardrail latency_p99_ms is not measured by variant" in row["reasons"]
+    assert "guardrail latency_p99_ms: not known yet" in row["reasons"]
 
 
 def test_a_split_that_is_wrong_makes_everything_invalid() -> None:

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from online_models.errors import SettingsError
+from online_models.events import Exposure, Slot
 from online_models.registry import Registry
 from online_models.state import Outcome
 from online_models.store import Store
@@ -180,12 +181,53 @@ async def test_a_harmful_canary_is_taken_back_in_all_workers_with_one_record() -
     ]
 
 
+def answers(
+    side: str, count: int, *, empty: bool = False, failed: bool = False, ms: float = 3.0
+) -> list[Exposure]:
+    """Slates served, as the log holds them."""
+    return [
+        Exposure(
+            type="exposure", event_id=f"x{k}", user_id=f"u{k}", ts=0, request_id=f"r{k}",
+            items=[] if empty else [Slot("a", 0)], flags=["degraded"] if failed else [],
+            context={"variant": f"model:v2/{side}", "took_ms": ms * (1.0 + k % 7 / 7.0)},
+        )
+        for k in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bad", "guardrail"),
+    [
+        ({"empty": True}, "share of empty slates"),
+        ({"failed": True}, "share of failed answers"),
+        ({"ms": 50.0}, "median of answer times, ms"),
+    ],
+)
+async def test_a_canary_that_answers_badly_is_taken_back_and_the_record_names_the_guardrail(
+    bad: dict[str, Any], guardrail: str
+) -> None:
+    deployment = Deployment()
+    worker = deployment.worker("a")
+    await in_canary(deployment)
+    await worker.decisions.log.catch_up()
+    worker.canary.committed(Outcome(exposures=[*answers("live", 400), *answers("canary", 150, **bad)]))
+    await worker.decisions.hear([SimpleNamespace(value=worker.canary.message().value)])
+    await worker.canary.look()
+    assert worker.decisions.registry.canary == ""
+    [signal] = worker.monitor.take()
+    assert (signal.name, signal.detector) == ("rollback:v2", f"guardrail: {guardrail}")
+    [record] = [e.change for e in worker.decisions.registry.audit if e.change.what == "rollback"]
+    assert record.details["metric"] == guardrail
+
+
 async def test_a_canary_that_does_no_harm_stays() -> None:
     deployment = Deployment()
     worker = deployment.worker("a")
     await in_canary(deployment)
     await worker.decisions.log.catch_up()
-    worker.canary.committed(Outcome(labelled=clicks("live", 100, 3) + clicks("canary", 100, 3, first=500)))
+    shown = [*answers("live", 400), *answers("canary", 150, ms=3.5)]
+    labels = clicks("live", 100, 3) + clicks("canary", 100, 3, first=500)
+    worker.canary.committed(Outcome(labelled=labels, exposures=shown))
     await worker.decisions.hear([SimpleNamespace(value=worker.canary.message().value)])
     assert await worker.canary.look() is None
     assert worker.decisions.report()["model"]["canary"] == "v2"
