@@ -161,9 +161,11 @@ class ClickRanker:
     # ------------------------------------------------------------------ learning
 
     def learn(
-        self, row: Rows, clicked: bool, *, ts: int, position: int = 0, surface: str = "default"
+        self, row: Rows, clicked: float, *, ts: int, position: int = 0, surface: str = "default"
     ) -> None:
         """Learn one shown slot; negatives were kept at ``negative_rate`` by the caller (:func:`keep_negative`).
+
+        ``clicked`` may be a share: with all negatives kept its mean is what is learnt.
 
         A row of another length or with a value that is not finite is left out and counted in ``refused``.
         """
@@ -178,8 +180,9 @@ class ClickRanker:
         position: int = 0,
         surface: str = "default",
         negative_kept: bool = True,
+        value: float = 1.0,
     ) -> None:
-        """A click came after its slot was learnt as a negative: unlearn that, learn a positive.
+        """A click came after its slot was learnt as a negative: unlearn that, learn a positive (or ``value`` of one).
 
         At the current weights the two gradients differ by the input itself, whatever was predicted.
         """
@@ -187,9 +190,9 @@ class ClickRanker:
             return
         x = self.vector(row, position, surface)
         p = min(self._sampled(x), 1 - 1e-12) if negative_kept else 0.0
-        self._learn(x, True, 1.0 / (1.0 - p), ts)
+        self._learn(x, True, value / (1.0 - p), ts)
 
-    def _learn(self, x: NDArray[np.float64], clicked: bool, w: float, ts: int) -> None:
+    def _learn(self, x: NDArray[np.float64], clicked: float, w: float, ts: int) -> None:
         """What ``pipeline.learn_one`` does with an intercept of ``-ln negative_rate``, without its dicts."""
         self.optimizer.learn(x * (w * (self._sampled(x) - clicked)), ts)
         self._told = False
