@@ -48,6 +48,31 @@ def state_lost(partition: int, was: int, now: int, ts: int) -> DriftSignal:
     )
 
 
+def experiments_paused(
+    slo: str, rates: Mapping[str, float], limit: float, ts: int, *, over: bool = False
+) -> DriftSignal:
+    """Experiments are paused since an error budget burns too fast, or go on.
+
+    Args:
+        rates: burn rates and the windows they were read over.
+
+    >>> experiments_paused("latency", {"long_rate": 3.5, "short_rate": 4.0}, 2.0, ts=0).statistic
+    3.5
+    """
+    return DriftSignal(
+        name=f"experiments_paused:{slo}",
+        cause="experiments_paused",
+        detector="recovery" if over else "burn_rate",
+        statistic=float(rates.get("long_rate", 0.0)),
+        threshold=limit,
+        window=int(rates.get("long_s", 0.0)),
+        severity="info" if over else "critical",
+        runbook="docs/runbooks/experiments-paused.md",
+        ts=ts,
+        evidence=dict(rates),
+    )
+
+
 def rolled_back(version: str, harm: Mapping[str, Any], ts: int) -> DriftSignal:
     """A canary was taken back by itself; ``harm`` is what :class:`online_models.canary_guard.Harm` says.
 

@@ -20,10 +20,11 @@ from online_models.errors import FreshetError
 from online_models.heads import BASE, Recipe
 
 State = Literal["candidate", "shadow", "canary", "live", "retired"]
-What = Literal["register", "promote", "retire", "rollback", "release", "explore"]
+What = Literal["register", "promote", "retire", "rollback", "release", "explore", "pause", "resume"]
 MOST_HELD = 4
 """Versions that learn or answer at once: each costs memory and a part of every event's time."""
 MOST_KEPT = 10_000
+FOREVER_MS = 4_102_444_800_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 _NEXT: dict[State, State] = {"candidate": "shadow", "shadow": "canary", "canary": "live"}
 
@@ -41,7 +42,8 @@ class Change:
         share: of users that a canary answers.
         on: for ``explore``: whether exploration is on.
         details: a recipe when registered; else what the version had learnt (offsets, data window, feature schema, code
-            version, metrics), or the evidence of a rollback.
+            version, metrics), or the evidence of a rollback or pause. For ``pause`` and ``resume`` also ``until``, ms
+            since the epoch: when a guard's pause ends, and until when no guard pauses again what a person has resumed.
     """
 
     id: str
@@ -123,6 +125,9 @@ class Registry:
         self.share = 0.0
         self.frozen = False
         self.exploring = True
+        self.paused_until = 0  # experiments, ms since the epoch
+        self.paused_by = ""
+        self.open_until = 0  # somebody resumed them: no guard pauses them before
         self.audit: list[Entry] = []
         self._seen: set[str] = set()
 
@@ -150,6 +155,22 @@ class Registry:
                 self.frozen = False
             case "explore":
                 self.exploring = change.on
+            case "pause":
+                return self._pause(change)
+            case "resume":
+                self.paused_until, self.paused_by = 0, ""
+                self.open_until = int(change.details.get("until", 0))
+        return ""
+
+    def _pause(self, change: Change) -> str:
+        """Pause experiments; a guard's pause ends by itself, and waits for what a person has resumed."""
+        until = change.details.get("until")
+        if until is not None and change.ts < self.open_until:
+            return "somebody has resumed experiments: they are left alone for a while"
+        ends = FOREVER_MS if until is None else int(until)
+        if ends <= self.paused_until:
+            return "experiments are paused for longer already"
+        self.paused_until, self.paused_by = ends, change.who
         return ""
 
     # ------------------------------------------------------------------ who answers, who learns

@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.problems import document
 
 BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5)
+IN_TIME_S = 0.2
+"""The objective of latency: 99 % of slates take no longer."""
 
 
 class ApiMetrics:
@@ -31,6 +33,24 @@ class ApiMetrics:
         self.requests = Counter(
             "freshet_http_requests", "Requests answered", ("route", "status"), registry=registry
         )
+
+    def answered(self) -> tuple[float, float]:
+        """Requests answered by a server error, and all."""
+        bad = total = 0.0
+        for sample in next(iter(self.requests.collect())).samples:
+            if sample.name.endswith("_total"):
+                total += sample.value
+                bad += sample.value if sample.labels["status"].startswith("5") else 0.0
+        return bad, total
+
+    def slates_late(self) -> tuple[float, float]:
+        """Slates that took longer than :data:`IN_TIME_S`, and all."""
+        in_time = total = 0.0
+        for sample in next(iter(self.latency.collect())).samples:
+            if sample.labels["route"].startswith("/v1/recommendations"):
+                in_time += sample.value if sample.labels.get("le") == str(IN_TIME_S) else 0.0
+                total += sample.value if sample.name.endswith("_count") else 0.0
+        return total - in_time, total
 
     def latency_lately(self) -> dict[str, float | None]:
         """p50 and p99 of slates answered since last asked, ms, as near as the buckets tell; for the console."""

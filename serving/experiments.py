@@ -61,8 +61,12 @@ class Experiments:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
 
-    def assign(self, user_id: str, surface: str, now: int) -> Assignment:
-        """The variants of a user on a surface at a moment (ms since the epoch), and all they override."""
+    def assign(self, user_id: str, surface: str, now: int, *, paused: bool = False) -> Assignment:
+        """The variants of a user on a surface at a moment (ms since the epoch), and all they override.
+
+        Args:
+            paused: every user of an experiment gets its control.
+        """
         if self.held_out(user_id):
             return Assignment(held_out=True)
         variants, own = {}, []
@@ -72,7 +76,7 @@ class Experiments:
             if name is None:
                 continue
             experiment = self.plan.layers[layer].experiments[name]
-            variant = self._variant(name, experiment, user_id)
+            variant = next(iter(experiment.shares)) if paused else self._variant(name, experiment, user_id)
             variants[layer] = f"{name}/{variant}"
             overrides |= experiment.variants[variant].overrides
             own += [variants[layer]] if experiment.learning == "own" else []

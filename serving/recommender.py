@@ -78,8 +78,9 @@ class Recommender:
         return f"{heads.version}-{self.learner.schema}"
 
     def follow(self, registry: Registry) -> None:
-        """Answer as the registry says: by which version, and whether anything is explored."""
+        """Answer as the registry says: by which version, whether anything is explored, whether experiments run."""
         self.registry = registry
+        self.treatments.pause(registry.paused_until)
         self.learner.follow(registry)
 
     def surface(self, name: str) -> SurfacePolicy:
@@ -113,6 +114,8 @@ class Recommender:
             slate = self._rescued(asked, now, f"pipeline: {type(error).__name__}")
         if label := self._label(request.user_id, treatment):
             slate = replace(slate, variant=label, took_ms=1_000.0 * (time.perf_counter() - begun))
+        if treatment.paused:
+            slate = replace(slate, flags=(*slate.flags, "experiments_paused"))
         self.stats["degraded"] += bool(slate.degraded)
         if not slate.degraded:
             self.last_good.keep(slate)

@@ -31,6 +31,7 @@ class Treatment:
         candidates: ranked at most; None is the deployment's number.
         exploring: False switches exploration off for these users.
         model: the version whose heads answer; empty for the one that is live.
+        paused: the user is in an experiment that is paused: answered as its control is, and in no variant.
     """
 
     surface: SurfacePolicy
@@ -39,6 +40,7 @@ class Treatment:
     candidates: int | None = None
     exploring: bool = True
     model: str = ""
+    paused: bool = False
 
 
 class Treatments:
@@ -64,6 +66,13 @@ class Treatments:
         self.experiments = experiments
         self._known: dict[tuple[str, str], Treatment] = {}
         self._span = (0, 0)
+        self._paused_until = 0
+
+    def pause(self, until: int) -> None:
+        """Experiments are paused until a moment, ms since the epoch; 0 lets them go on."""
+        if until != self._paused_until:
+            self._paused_until = until
+            self._known, self._span = {}, (0, 0)
 
     def declare(self, experiments: Experiments | None) -> None:
         """Other experiments hold from now on."""
@@ -79,13 +88,23 @@ class Treatments:
         if self.experiments is None:
             return Treatment(self.surface(surface))
         if not self._span[0] <= now < self._span[1] or len(self._known) >= self.most:
-            self._known, self._span = {}, _span(self.experiments, now)
+            self._known, self._span = {}, self._span_of(self.experiments, now)
         key = (user_id, surface)
         known = self._known.get(key)
         if known is None:
-            assigned = self.experiments.assign(user_id, surface, now)
-            known = self._known[key] = self._treatment(assigned, surface)
+            paused = now < self._paused_until
+            assigned = self.experiments.assign(user_id, surface, now, paused=paused)
+            known = self._treatment(assigned, surface)
+            if paused:  # what is served meanwhile counts for no variant, nor for the holdout
+                known = replace(known, label="", paused=bool(assigned.variants))
+            self._known[key] = known
         return known
+
+    def _span_of(self, experiments: Experiments, now: int) -> tuple[int, int]:
+        """From when to when nothing begins or ends, a pause included."""
+        first, last = _span(experiments, now)
+        paused_until = self._paused_until
+        return (first, min(last, paused_until)) if now < paused_until else (max(first, paused_until), last)
 
     def _treatment(self, assigned: Assignment, surface: str) -> Treatment:
         overrides = assigned.overrides

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli_common import AsJson, Command, SettingsCommand, console, print_json
+from streams.cli_common import AsJson, Command, Given, SettingsCommand, console, print_json
+from streams.cli_model import changed
 from streams.cli_report import report
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ app = typer.Typer(
 def add_to(root: typer.Typer) -> None:
     """Make these commands known."""
     app.command("report", cls=SettingsCommand)(report)
+    app.command("pause", cls=SettingsCommand)(pause)
+    app.command("resume", cls=SettingsCommand)(resume)
     root.add_typer(app, name="experiment", rich_help_panel="Evaluate")
 
 
@@ -115,3 +118,22 @@ def _table(rows: list[dict[str, Any]]) -> None:
             ", ".join(row["surfaces"]) or "all", row["from"][:16], row["to"][:16], overrides,
         )  # fmt: skip
     console().print(table)
+
+
+Who = Annotated[str, typer.Option(help="Whose name the log shows; without it, who runs this")]
+Why = Annotated[str, typer.Option(help="For those who read the log later")]
+
+
+def pause(who: Who = "", reason: Why = "", given: Given = None) -> None:
+    """Give everyone the control, in all workers and API replicas within seconds, until experiments are resumed."""
+    changed(given, "pause", who=who, reason=reason)
+    typer.echo("experiments are paused; to let them go on:  freshet experiment resume")
+
+
+def resume(who: Who = "", reason: Why = "", given: Given = None) -> None:
+    """Let experiments go on, and keep them from being paused by a burning error budget for an hour."""
+    from streams.burn_watch import HELD_OPEN_MS
+    from streams.simulate import now_ms
+
+    changed(given, "resume", who=who, reason=reason, details={"until": now_ms() + HELD_OPEN_MS})
+    typer.echo("experiments go on")

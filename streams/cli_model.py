@@ -78,7 +78,7 @@ def register(
 ) -> None:  # fmt: skip
     """A new version, a candidate; it learns from its promotion to shadow on."""
     details = dict(_number(word) for word in recipe or ())
-    _change(given, "register", version=version, who=who, reason=reason, details=details)
+    changed(given, "register", version=version, who=who, reason=reason, details=details)
     typer.echo(f"{version} is a candidate; next:  freshet model promote {version}")
 
 
@@ -98,21 +98,21 @@ def promote(
 @app.command("rollback", cls=SettingsCommand)
 def rollback(who: Who = "", reason: Why = "", given: Given = None) -> None:
     """Take back the canary, or else the version that is live; learning is frozen until release."""
-    registry = _change(given, "rollback", who=who, reason=reason)
+    registry = changed(given, "rollback", who=who, reason=reason)
     typer.echo(f"{registry.live} is live; learning is frozen:  freshet model release")
 
 
 @app.command("release", cls=SettingsCommand)
 def release(who: Who = "", reason: Why = "", given: Given = None) -> None:
     """Let models learn again after a rollback, once the bad events no longer come."""
-    _change(given, "release", who=who, reason=reason)
+    changed(given, "release", who=who, reason=reason)
     typer.echo("models learn")
 
 
 @app.command("retire", cls=SettingsCommand)
 def retire(version: VersionName, who: Who = "", reason: Why = "", given: Given = None) -> None:
     """End a candidate or a shadow."""
-    _change(given, "retire", version=version, who=who, reason=reason)
+    changed(given, "retire", version=version, who=who, reason=reason)
     typer.echo(f"{version} is retired")
 
 
@@ -123,7 +123,7 @@ def explore(
     """Switch exploration on or off in all workers and API replicas within seconds, without a restart."""
     if switch not in ("on", "off"):
         raise typer.BadParameter(f"on or off, not {switch}")
-    _change(given, "explore", on=switch == "on", who=who, reason=reason)
+    changed(given, "explore", on=switch == "on", who=who, reason=reason)
     typer.echo(f"exploration is {switch}")
 
 
@@ -149,7 +149,8 @@ def diff(a: VersionName, b: VersionName, as_json: AsJson = False, given: Given =
 # ---------------------------------------------------------------------- parts
 
 
-def _change(given: list[str] | None, what: Any, **more: Any) -> Registry:
+def changed(given: list[str] | None, what: Any, **more: Any) -> Registry:
+    """Append a change to the registry's log; ChangeRefused when it has no effect."""
     return _add(load(given, log_level="ERROR"), what, **more)
 
 

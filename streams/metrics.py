@@ -17,6 +17,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 FRESHNESS_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+FRESH_S = 0.25
+"""The objective of freshness: 99 % of fresh slates come no later."""
 
 _COUNTERS = {
     "events": ("freshet_events", "Events that passed the boundary"),
@@ -143,6 +145,14 @@ def freshness(registry: CollectorRegistry) -> Histogram:
         buckets=FRESHNESS_BUCKETS,
         registry=registry,
     )
+
+
+def late(freshness: Histogram) -> tuple[float, float]:
+    """Fresh slates that came later than :data:`FRESH_S` after the click, and all."""
+    samples = next(iter(freshness.collect())).samples
+    of = {sample.labels.get("le", sample.name): sample.value for sample in samples}
+    total = of["freshet_freshness_seconds_count"]
+    return total - of[str(FRESH_S)], total
 
 
 def process(registry: CollectorRegistry) -> None:

@@ -21,6 +21,7 @@ import uvicorn
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry, generate_latest
 
+from online_models.drift import DriftSignal
 from online_models.errors import StoreRefused
 from online_models.history import UserRecord
 from online_models.snapshot import SnapshotStore
@@ -31,9 +32,11 @@ from serving.types import Slate
 from serving.wire import exposure
 from streams import build, metrics, traces, validation
 from streams.broadcast import BroadcastReader
+from streams.burn_watch import BurnWatch
 from streams.decisions import Decisions
 from streams.live import LiveFeed
 from streams.metrics_slates import SlateMeter
+from streams.monitor import encoded
 from streams.outputs import Message, Outputs, logged
 from streams.settings import Settings
 from streams.users import read_user
@@ -91,6 +94,12 @@ class Replica:
             "freshet_console_watchers": ("Who looks at the live console", lambda: float(self.live.watching)),
         }
         self.registry.register(metrics.Stats([lambda part=part: part.stats for part in parts], gauges))  # type: ignore[misc]
+        self.burns = BurnWatch(
+            name, self.decisions.log,
+            {"availability": (0.001, self.api_metrics.answered), "latency": (0.01, self.api_metrics.slates_late)},
+            self._signal, now=now_ms, clock=time.monotonic,
+        )  # fmt: skip
+        self.registry.register(self.burns)
         metrics.process(self.registry)
 
     # ------------------------------------------------------------------ Backend
@@ -199,7 +208,7 @@ class Replica:
             tasks.create_task(self.catalog.run())
             tasks.create_task(self.deltas.run())
             tasks.create_task(self._follow())
-            for coroutine in self.decisions.running():
+            for coroutine in (*self.decisions.running(), self.burns.run()):
                 tasks.create_task(coroutine)
             await asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())
             self._lacking = {}
@@ -215,6 +224,10 @@ class Replica:
             except StoreRefused as error:
                 log.error("%s; users are read as they were before", error)
                 return
+
+    async def _signal(self, signal: DriftSignal) -> None:
+        async with asyncio.timeout(ACK_PATIENCE_S):
+            await self.outputs.deliver([Message("drift-signals", signal.name, encoded(signal))])
 
     def _waiting(self, operation: str, seconds: float, error: Exception) -> None:
         if seconds > 1.0:

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from online_models import deltas, ops_signals
 from online_models.deltas import Delta
+from online_models.drift import DriftSignal
 from online_models.errors import SettingsError, StoreRefused
 from online_models.history import UserRecord
 from online_models.snapshot import SnapshotStore
@@ -25,6 +26,7 @@ from online_models.state import Outcome, PartitionFold
 from streams import build, collector, metrics, traces
 from streams.bridge import bridged
 from streams.broadcast import BroadcastReader
+from streams.burn_watch import BurnWatch
 from streams.canary import CanaryWatch
 from streams.decisions import Decisions
 from streams.faust_app import FreshetApp, make_app, use_uvloop
@@ -86,10 +88,11 @@ class Worker:
             self.store, self.outputs, self.replica.interner, self, build.fold_policy(settings), rules,
             partitions=settings.partitions, clock=time.monotonic,
         )  # fmt: skip
+        freshness = metrics.freshness(self.registry)
         self.publisher = Publisher(
             self.recommender, self.replica.learner, self.outputs, self.store, rules,
             partitions=settings.partitions, surface=build.default_surface(settings), n=settings.recommend_n,
-            now=now_ms, record_of=self._record_of, freshness=metrics.freshness(self.registry),
+            now=now_ms, record_of=self._record_of, freshness=freshness,
             meter=SlateMeter(self.registry),
         )  # fmt: skip
         if self.tracing is not None:
@@ -114,6 +117,10 @@ class Worker:
         self.canary = CanaryWatch(
             self.name, self.decisions, self.monitor, self.outputs, self.replica.learner.features,
             now=now_ms, every_s=settings.results_interval_s,
+        )  # fmt: skip
+        self.burns = BurnWatch(
+            self.name, self.decisions.log, {"freshness": (0.01, lambda: metrics.late(freshness))}, self._signal,
+            now=now_ms, clock=time.monotonic,
         )  # fmt: skip
         self._long = asyncio.Semaphore(LONG_AT_ONCE)
         self.watchdog = Watchdog(settings.watchdog_s)
@@ -265,7 +272,7 @@ class Worker:
         coroutines: tuple[Coroutine[Any, Any, None], ...] = (
             self.catalog.run(), self.deltas.run(), self._mix(), self._signals(), self._quiet(), self._beat(),
             self._save_regularly(), self._follow(), self.slates.run(), *self.decisions.running(),
-            self.canary.tell(), self.canary.watch(),
+            self.canary.tell(), self.canary.watch(), self.burns.run(),
         )  # fmt: skip
         self.background += [asyncio.create_task(coroutine) for coroutine in coroutines]
         heard = asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())
@@ -352,6 +359,7 @@ class Worker:
         self.registry.register(metrics.Stats(sources, gauges, self._lags))
         self.registry.register(Learning(self.replica.learner, self.monitor))
         self.registry.register(Spread(self.replica.learner.counters, self.replica.catalog))
+        self.registry.register(self.burns)
         metrics.process(self.registry)
         metrics.expose(self.registry, self.settings.metrics_port, self.settings.metrics_host)
 
@@ -404,6 +412,9 @@ class Worker:
                 dead_letter(why, r.topic, r.partition, r.offset, r.key, r.value) for why, r in rejected
             ]
             await self.outputs.deliver(messages)
+
+    async def _signal(self, signal: DriftSignal) -> None:
+        self.monitor.tell(signal)
 
     async def _quiet(self) -> None:
         """At the log's end, let the wall clock move the watermark, so that open windows close."""

@@ -95,3 +95,16 @@ def test_a_file_that_does_not_hold_ends_with_the_place_and_the_mend(
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     code, _, err = run("check", str(tmp_path / "none.yml"))
     assert (code, "none.yml" in err) == (1, True)
+
+
+def test_experiments_are_paused_and_resumed_by_hand_and_the_log_says_by_whom(
+    redis_url: str, namespace: str
+) -> None:
+    where = ["--redis-url", redis_url, "--namespace", namespace]
+    assert run("pause", "--who", "ann", "--reason", "an incident", *where)[0] == 0
+    code, _, err = run("pause", *where)
+    assert (code, "paused for longer already" in err) == (1, True)
+    assert run("resume", "--who", "bo", *where)[0] == 0
+    listed = CliRunner().invoke(cli.app, ["model", "list", "--json", *where])
+    told = [(one["who"], one["what"], one["reason"]) for one in json.loads(listed.stdout)["audit"]]
+    assert [told[0], told[2]] == [("ann", "pause", "an incident"), ("bo", "resume", "")]
