@@ -8,15 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import Ids, Scores
+from online_models.kernels import unite as kernel
 
 _NO_IDS = np.zeros(0, dtype=np.int32)
 _NO_SCORES = np.zeros(0, dtype=np.float32)
+_ALL = np.zeros(0, dtype=np.bool_)
 
 
 class Uniter:
     """The union of lists of items and their places in it, without sorting.
 
-    Working memory of one byte and one integer an item; it holds nothing between calls.
+    Working memory of five bytes an item; it holds nothing between calls.
 
     >>> union, places = Uniter().unite([np.array([4, 2, -1]), np.array([7, 4])], exclude=np.array([7]))
     >>> union.tolist(), [at.tolist() for at in places]
@@ -24,11 +26,11 @@ class Uniter:
     """
 
     def __init__(self) -> None:
-        self._marked = np.zeros(1_024, dtype=np.bool_)
-        self._place = np.zeros(1_024, dtype=np.intp)
+        self._marked = np.zeros(1_024, dtype=np.uint8)
+        self._place = np.zeros(1_024, dtype=np.int32)
 
     def unite(
-        self, lists: Sequence[Ids], exclude: Ids = _NO_IDS, allowed: NDArray[np.bool_] | None = None
+        self, lists: Sequence[Ids], exclude: Ids = _NO_IDS, allowed: NDArray[np.bool_] = _ALL
     ) -> tuple[Ids, list[NDArray[np.intp]]]:
         """Distinct items ascending, and for each list the place of each of its items in them.
 
@@ -40,29 +42,21 @@ class Uniter:
         Returns:
             The union, and places; ``len(union)`` is the place of what was left out.
         """
-        wide = [ids.astype(np.intp) for ids in lists]  # half the time of indexing by narrow integers, twice
-        for ids in wide:
-            self._mark(ids)
-        self._marked[-1] = False  # where -1 went
-        every = np.flatnonzero(self._marked)
-        self._marked[exclude[exclude < len(self._marked)]] = False
-        union = np.flatnonzero(self._marked) if len(exclude) else every
-        if allowed is not None:
-            union = union[allowed[np.minimum(union, len(allowed) - 1)] | (union >= len(allowed))]
-        self._marked[every] = False
-        self._place[every] = self._place[-1] = len(union)
-        self._place[union] = np.arange(len(union))
-        return union.astype(np.int32), [self._place.take(ids) for ids in wide]
+        flat = np.concatenate([_NO_IDS, *lists]).astype(np.int32, copy=False)
+        self._room(int(flat.max(initial=0)))
+        union, places = kernel.unite(
+            flat, exclude.astype(np.int32, copy=False), allowed.view(np.uint8), self._marked, self._place
+        )
+        out, at = [], 0
+        for ids in lists:
+            out.append(places[at : at + len(ids)])
+            at += len(ids)
+        return union, out
 
-    def _mark(self, ids: NDArray[np.intp]) -> None:
-        largest = int(ids.max(initial=0))
-        if largest >= len(self._marked) - 1:
-            size = 2 * largest + 2
-            self._marked = np.concatenate(
-                [self._marked[:-1], np.zeros(size - len(self._marked) + 1, dtype=np.bool_)]
-            )
-            self._place = np.zeros(size, dtype=np.intp)
-        self._marked[ids] = True
+    def _room(self, largest: int) -> None:
+        if largest >= len(self._marked):
+            size = (2 * largest + 8) // 8 * 8
+            self._marked, self._place = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=np.int32)
 
 
 def best(ids: Ids, scores: NDArray[np.floating], n: int) -> tuple[Ids, Scores]:

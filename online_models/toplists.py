@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import Arrays
+from online_models.kernels import covisits as kernel
 
 _START = 256
 _RESCALE = 2.0**60
@@ -36,7 +37,7 @@ class TopLists:
 
     >>> lists = TopLists(width=2, half_lives=[100.0])
     >>> for item, weight in [(5, 1.0), (6, 3.0), (7, 2.0)]:
-    ...     lists.link(0, np.array([item]), np.zeros((1, 1)), np.array([[weight]]))
+    ...     lists.link(0, np.array([item]), np.float32([[0.0]]), np.float32([[weight]]))
     >>> sorted(lists.row(0))
     [6, 7]
     """
@@ -89,60 +90,7 @@ class TopLists:
             others: distinct items, not ``item``, all known; beyond ``width`` they are left out.
             onward, back: float32[len(others), channels].
         """
-        others = others[: self.width]
-        k = len(others)
-        own = np.full(k, item, dtype=np.intp)
-        rows, columns = np.concatenate([others, own]), np.concatenate([own, others])
-        held = self._ids.take(rows, axis=0) == (columns + 1).astype(np.int32)[:, None]
-        found, places = held.nonzero()  # at most one a row; faster than argmax
-        at = np.zeros(2 * k, dtype=np.intp)
-        at[found] = places
-        if len(found) < 2 * k:
-            new = np.ones(2 * k, dtype=np.bool_)
-            new[found] = False
-            self._insert(item, others, at, new)
-        self.weights[rows, at] += np.concatenate([onward[:k], back[:k]])
-
-    def _insert(self, item: int, others: Places, at: Places, new: NDArray[np.bool_]) -> None:
-        """Find places for the pairs that are new, into ``at``."""
-        k = len(others)
-        theirs, mine = new[:k].nonzero()[0], new[k:].nonzero()[0]
-        if len(theirs):
-            at[theirs] = self._places(others[theirs])
-            self._ids[others[theirs], at[theirs]] = item + 1
-        if len(mine):
-            at[k + mine] = self._make_places(item, at[k:][~new[k:]], len(mine))
-            self._ids[item, at[k + mine]] = others[mine] + 1
-
-    def _places(self, rows: Places) -> NDArray[np.int32]:
-        """A free place in each row; the weakest neighbour makes one where there is none."""
-        at = self.used[rows]
-        full = at >= self.width
-        if full.any():
-            crowded = rows[full]
-            weakest = self._strength(crowded).argmin(axis=1)
-            at[full] = weakest
-            self.weights[crowded, weakest] = 0.0
-        self.used[rows] = np.where(full, self.width, at + 1)
-        return at
-
-    def _make_places(self, row: int, kept: Places, n: int) -> Places:
-        used = int(self.used[row])
-        if used + n <= self.width:
-            self.used[row] = used + n
-            return np.arange(used, used + n)
-        strength = self._strength(np.array([row]))[0]
-        strength[used:] = -1.0
-        strength[kept] = np.inf
-        at = np.argpartition(strength, n - 1)[:n]
-        self.weights[row, at] = 0.0
-        self.used[row] = self.width
-        return at
-
-    def _strength(self, rows: Places) -> NDArray[np.float64]:
-        """How much each neighbour of some rows is worth keeping: its weights of all channels as of now."""
-        out: NDArray[np.float64] = self.weights[rows] @ (1.0 / self.unit)
-        return out
+        kernel.link(item, others, onward, back, self._ids, self.weights, self.used, self.unit)
 
     def row(self, item: int) -> dict[int, tuple[float, ...]]:
         """The neighbours of an item with their weights as of now; empty for one unknown."""
@@ -153,13 +101,10 @@ class TopLists:
         ids = (self._ids[item, :n] - 1).tolist()
         return {i: tuple(weights) for i, weights in zip(ids, now, strict=True)}
 
-    def neighbours(self, rows: Places) -> tuple[NDArray[np.int32], Weights]:
-        """Neighbours of some known items, int32[n, m], and their weights, float32[n, m, channels].
-
-        ``m`` is as far as any of the rows is filled. A free place holds -1 and weights of 0.
-        """
+    def neighbours(self, rows: Places) -> NDArray[np.int32]:
+        """Neighbours of some known items, int32[n, m], ``m`` as far as any of them is filled; -1 for a free place."""
         filled = int(self.used[rows].max())
-        return self._ids[rows, :filled] - 1, self.weights[rows, :filled]
+        return self._ids[rows, :filled] - 1
 
     def drop(self, item: int) -> None:
         """Forget an item's row; where it stands in others it fades."""

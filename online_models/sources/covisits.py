@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import RECENT, Arrays, Ids, Interaction, Query
-from online_models.sources.family import NOBODY, Matrix, Places, add_up
-from online_models.toplists import TopLists, Weights
+from online_models.kernels import covisits as kernel
+from online_models.sources.family import NOBODY, Matrix, Places
+from online_models.toplists import TopLists
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,9 @@ class Covisits:
         self.views = tuple(views)
         self.names = tuple(v.name for v in views)
         self._reach = max(v.last for v in views)
-        self._fades = [(v.fade ** np.arange(v.last)).astype(np.float32) for v in views]
+        self._fades = np.array([v.fade ** np.arange(self._reach) for v in views], dtype=np.float32)
+        self._channels = np.array([v.channel for v in views], dtype=np.intp)
+        self._lasts = np.array([v.last for v in views], dtype=np.intp)
         self._onward, self._back = _shares(channels)
         self._shrink = np.array([c.shrink for c in channels])
         self._span = max(c.span for c in channels)
@@ -133,26 +136,16 @@ class Covisits:
         known = len(self.lists)
         rows = np.array([i for i in query.recent[: self._reach] if i < known], dtype=np.intp)
         if not len(rows):
-            return CovisitTouch(self, rows, NOBODY, _NO_WEIGHTS)
-        ids, weights = self.lists.neighbours(rows)
-        return CovisitTouch(self, rows, ids.ravel(), weights)
+            return CovisitTouch(self, rows, NOBODY)
+        return CovisitTouch(self, rows, self.lists.neighbours(rows).ravel())
 
-    def scores_of(self, rows: Places, weights: Weights, at: Places, union: Ids) -> Matrix:
+    def scores_of(self, rows: Places, at: Places, union: Ids) -> Matrix:
         """Scores of all views; see :class:`online_models.sources.family.Touch`."""
-        lists, size = self.lists, len(union)
-        out = np.zeros((len(self.views), size), dtype=np.float32)
-        if not len(rows) or not size:
-            return out
-        shrink = (self._shrink * lists.unit)[:, None]
-        theirs = lists.visits[:, np.minimum(union, len(lists) - 1)]  # no list holds an item beyond
-        down = 1.0 / np.sqrt(theirs + shrink)
-        mine = (1.0 / np.sqrt(lists.visits[:, rows] + shrink)).astype(np.float32)
-        for k, view in enumerate(self.views):
-            last = rows[: view.last]
-            share = mine[view.channel, : len(last)] * self._fades[k][: len(last)]
-            values = weights[: len(last), :, view.channel] * share[:, None]
-            out[k] = add_up(at[: values.size], values.ravel(), size) * down[view.channel]
-        return out
+        lists = self.lists
+        return kernel.view_scores(
+            rows, at, union, lists.weights, lists.visits, self._shrink * lists.unit,
+            self._fades, self._channels, self._lasts,
+        )  # fmt: skip
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""
@@ -167,9 +160,6 @@ class Covisits:
         self.lists.load(arrays)
 
 
-_NO_WEIGHTS = np.zeros((0, 0, 0), dtype=np.float32)
-
-
 @dataclass(frozen=True, slots=True)
 class CovisitTouch:
     """The lists of some items, as one flat array of neighbours."""
@@ -177,8 +167,7 @@ class CovisitTouch:
     family: Covisits
     rows: Places
     ids: Ids
-    weights: Weights
 
     def scores(self, at: Places, union: Ids) -> Matrix:
         """See :class:`online_models.sources.family.Touch`."""
-        return self.family.scores_of(self.rows, self.weights, at, union)
+        return self.family.scores_of(self.rows, at, union)

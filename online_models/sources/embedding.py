@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Interaction, Query
 from online_models.index import VectorIndex
+from online_models.kernels import embedding as kernel
 from online_models.sources.family import NOBODY, Matrix, Places
 
 Vectors = NDArray[np.float32]
@@ -62,7 +63,7 @@ class Embedding:
             raise ValueError("all counts must be at least 1, rate above 0, fade in (0, 1]")
         self.dims, self.negatives, self.last, self.rate, self.proposed = dims, negatives, last, rate, proposed
         self.exact_below, self.settle = exact_below, settle
-        self._keep, self._rate = np.float32(1.0 - 1.0 / memory), np.float32(rate)
+        self._keep = 1.0 - 1.0 / memory
         fades = (fade ** np.arange(last)).astype(np.float32)
         self._fades = [fades[:k] / np.linalg.norm(fades[:k]) for k in range(1, last + 1)]
         self.index = VectorIndex(dims, exact_below=exact_below, seed=seed)
@@ -87,31 +88,14 @@ class Embedding:
         self._meet(x.item, recent)
         if not recent or self._n < 2:
             return
-        held, fades = np.array(recent), self._fades[len(recent) - 1]
-        hidden = fades @ self._inner[held]
         drawn = self._acted[self._rng.integers(0, self._n, self.negatives)]
         targets = np.concatenate([drawn[drawn != x.item], [x.item]])
-        outer = self._outer[targets]
-        score = outer @ hidden
-        wrong = np.exp(score - score.max())
-        wrong /= wrong.sum()
-        wrong[-1] -= 1.0
-        back = wrong @ outer
-        # of an item drawn twice only one step counts: rare, and it saves a sort
-        self._step(self._outer, 1, targets, outer, wrong, hidden)
-        self._step(self._inner, 0, held, self._inner[held], fades, back)
+        kernel.learn(
+            np.array(recent, dtype=np.intp), self._fades[len(recent) - 1], targets,
+            self._inner, self._outer, self._steps, self._keep, self.rate,
+        )  # fmt: skip
         if self._n >= self.exact_below:
             self._settle(np.unique(targets))
-
-    def _step(
-        self, table: Vectors, which: int, rows: Places, held: Vectors, scale: Vectors, direction: Vectors
-    ) -> None:
-        """Adagrad on rows (``held``) whose gradients are ``scale[row] * direction``, with one sum a row."""
-        sums = self._steps[which, rows]
-        sums *= self._keep
-        sums += scale * scale * (direction @ direction / self.dims)
-        self._steps[which, rows] = sums
-        table[rows] = held - (scale * (self._rate / np.sqrt(sums)))[:, None] * direction
 
     def _meet(self, item: int, recent: Iterable[int]) -> None:
         """Make room, and remember the item among those that negatives are drawn from."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import RECENT, Arrays, Ids, Interaction, Query
+from online_models.kernels import neighbours as kernel
 from online_models.sources.family import NOBODY, Matrix, Places, add_up
 
 _START = 256
@@ -73,16 +74,19 @@ class Neighbours:
         self.users, self.history, self.holders = users, history, holders
         self.nearest, self.last, self.anchors = nearest, last, anchors
         self.window, self.voters = window, voters
-        self._around = np.array([d for d in range(-window, window + 1) if d], dtype=np.int32)
-        away = np.abs(self._around) - 1
+        away = np.abs(np.array([d for d in range(-window, window + 1) if d])) - 1
         self._wide = np.exp(-away / 8.0).astype(np.float32)
         self._narrow = np.where(away < 10, np.exp(-away / 4.0), 0.0).astype(np.float32)
         self._ahead = np.arange(1, window + 1)
         self._rows: OrderedDict[int, int] = OrderedDict()  # user -> row, the longest silent first
         self._recycled = False
         self._items = np.full((_START, history), _NONE, dtype=np.int32)
-        self._length = np.zeros(_START, dtype=np.int32)  # all actions ever, of the row's user
+        self._length = np.zeros(
+            _START, dtype=np.int32
+        )  # all actions ever, and a history's length for each earlier user of the row
         self._distinct = np.zeros(_START, dtype=np.float32)
+        self._shared = np.zeros(_START, dtype=np.int32)  # working memory by row, zero between calls
+        self._cosine = np.zeros(_START, dtype=np.float32)
         self._who = np.full((_START, holders), _NOBODY, dtype=np.int32)
         self._where = np.zeros((_START, holders), dtype=np.int32)
         self._held = np.zeros(_START, dtype=np.int64)
@@ -115,9 +119,11 @@ class Neighbours:
                 more = min(self.users + 1, 2 * row) - row
                 self._items = _more(self._items, more, _NONE)
                 self._length, self._distinct = _more(self._length, more), _more(self._distinct, more)
+                self._shared, self._cosine = _more(self._shared, more), _more(self._cosine, more)
         else:
             _, row = self._rows.popitem(last=False)
-            self._items[row], self._length[row], self._distinct[row] = _NONE, 0, 0.0
+            self._items[row], self._distinct[row] = _NONE, 0.0
+            self._length[row] += self.history  # what was held at earlier places is held no more
             self._recycled = True
         self._rows[user] = row
         return row
@@ -137,39 +143,19 @@ class Neighbours:
         mine = np.array([i for i in dict.fromkeys(query.recent[: self.last]) if i < known], dtype=np.intp)
         if not len(mine) or not self._rows:
             return NeighbourTouch(self, NOBODY, _NOTHING, _NOTHING, _NOTHING)
-        rows, alike = self._cosines(mine, self._rows.get(query.user))
+        own = self._rows.get(query.user, -1)
+        rows, alike = kernel.alike(
+            mine, self._who, self._where, self._items, self._length, self._distinct, own, self._recycled,
+            self._shared, self._cosine,
+        )  # fmt: skip
         held, said = self._nearest(rows, alike)
-        cosine = np.zeros(len(self._rows) + 1, dtype=np.float32)
-        cosine[rows] = alike
-        near, wide, close = self._near_anchors(mine[: self.anchors], cosine)
-        return NeighbourTouch(self, np.concatenate([held, near.ravel()]), said, wide, close)
+        near, wide, close = self._near_anchors(mine[: self.anchors])
+        self._cosine[rows] = 0.0
+        return NeighbourTouch(self, np.concatenate([held, near]), said, wide, close)
 
     def votes(self, at: Places, wide: Votes, close: Votes, size: int) -> Matrix:
         """Sums of votes by place, float32[3, size]: around the anchors, after them, close to the last three."""
-        out = np.zeros((3, size), dtype=np.float32)
-        at = at.reshape(len(wide), -1)
-        half = self.window
-        votes = wide[:, None] * self._wide
-        out[1] = add_up(at[:, half:].ravel(), votes[:, half:].ravel(), size)
-        out[0] = out[1] + add_up(at[:, :half].ravel(), votes[:, :half].ravel(), size)
-        near = close > 0
-        votes = close[near, None] * self._narrow
-        out[2] = add_up(at[near].ravel(), votes.ravel(), size)
-        return out
-
-    def _cosines(self, mine: Places, self_row: int | None) -> tuple[Places, Votes]:
-        """Rows that share an item with these, without the asking user's, and the cosine of each, above 0."""
-        who = self._who[mine]
-        if self._recycled:  # some holders may be others by now
-            held = self._held_at(who, self._where[mine]) == mine[:, None]
-            who = np.where(held, who, _NOBODY)
-        shared = np.bincount(who.ravel())
-        shared[_NOBODY] = 0
-        if self_row is not None and self_row < len(shared):
-            shared[self_row] = 0
-        rows = np.flatnonzero(shared)
-        sizes = self._distinct[rows] * np.float32(len(mine))
-        return rows, shared[rows].astype(np.float32) / np.sqrt(sizes)
+        return kernel.votes(at, wide, close, self._wide, self._narrow, size)
 
     def _nearest(self, rows: Places, alike: Votes) -> tuple[Ids, Votes]:
         """All items of the nearest users, flat, and how much each counts."""
@@ -179,24 +165,18 @@ class Neighbours:
         used = min(self.history, int(self._length[rows].max(initial=0)))
         return self._items[rows, :used].ravel(), np.repeat(alike, used)
 
-    def _near_anchors(self, anchors: Places, cosine: Votes) -> tuple[Ids, Votes, Votes]:
-        """What stands around the anchors in others' histories, int32[voters, 2 window], and the voters' weights."""
-        who, where = self._who.take(anchors, axis=0), self._where.take(anchors, axis=0)
-        valid = self._held_at(who, where) == anchors[:, None]
-        who, where, age = who[valid], where[valid], valid.nonzero()[0]
-        alike = cosine[who]
+    def _near_anchors(self, anchors: Places) -> tuple[Ids, Votes, Votes]:
+        """What stands around the anchors in others' histories, int32[voters * 2 window], and the voters' weights."""
+        who, where, age = kernel.holdings(
+            anchors, self._who, self._where, self._items, self._length, self._cosine
+        )
+        alike = self._cosine[who]
         weight = alike * _RECENCY[age]
         if len(weight) > self.voters:
             top = np.argpartition(weight, len(weight) - self.voters)[-self.voters :]
             who, where, age, alike, weight = who[top], where[top], age[top], alike[top], weight[top]
-        near = self._held_at(who[:, None], where[:, None] + self._around)
+        near = kernel.surroundings(who, where, self._items, self.window)
         return near, weight, alike * _CLOSE[age]
-
-    def _held_at(self, rows: NDArray[np.int32], places: NDArray[np.int32]) -> NDArray[np.int32]:
-        """What stands at some places of some histories; one flat index costs a third of two."""
-        flat: NDArray[np.int32] = self._items.reshape(-1)
-        at = rows.astype(np.intp) * self.history + (places & (self.history - 1))
-        return flat.take(at)
 
     def drop(self, item: int) -> None:
         """Forget who held a retired item."""
@@ -234,6 +214,8 @@ class Neighbours:
         self._distinct, self._who = arrays["distinct"].copy(), arrays["who"].copy()
         self._where, self._held = arrays["where"].copy(), arrays["held"].copy()
         self._recycled = bool(arrays["recycled"][0])
+        self._shared = np.zeros(len(self._length), dtype=np.int32)
+        self._cosine = np.zeros(len(self._length), dtype=np.float32)
 
 
 _NOTHING = np.zeros(0, dtype=np.float32)

@@ -54,8 +54,8 @@ def test_a_row_never_holds_more_than_its_width_nor_a_neighbour_twice(
 
 def test_a_full_row_gives_up_its_weakest_neighbour_also_when_several_come_at_once() -> None:
     lists = TopLists(width=3, half_lives=[1e9])
-    lists.link(0, np.array([1, 2, 3]), np.zeros((3, 1)), np.array([[5.0], [1.0], [3.0]]))
-    lists.link(0, np.array([3, 8]), np.zeros((2, 1)), np.array([[1.0], [1.0]]))
+    lists.link(0, np.array([1, 2, 3]), np.zeros((3, 1), np.float32), np.float32([[5.0], [1.0], [3.0]]))
+    lists.link(0, np.array([3, 8]), np.zeros((2, 1), np.float32), np.float32([[1.0], [1.0]]))
     assert lists.row(0) == {1: (5.0,), 3: (4.0,), 8: (1.0,)}
 
 

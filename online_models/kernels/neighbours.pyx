@@ -1,0 +1,126 @@
+"""Users who hold the same items, and what stands near those items in their histories."""
+
+from libc.math cimport sqrtf
+
+import numpy as np
+
+
+def alike(
+    const Py_ssize_t[::1] mine,
+    const int[:, ::1] who,
+    const int[:, ::1] where,
+    const int[:, ::1] items,
+    const int[::1] length,
+    const float[::1] distinct,
+    Py_ssize_t own,
+    bint verify,
+    int[::1] shared,
+    float[::1] cosine,
+):
+    """See the stub for what is given."""
+    cdef Py_ssize_t n = mine.shape[0], holders = who.shape[1]
+    cdef Py_ssize_t k, h, found = 0, kept = 0
+    cdef int row, held
+    cdef float size = <float> n
+    rows = np.empty(min(n * holders, shared.shape[0]), dtype=np.intp)
+    cdef Py_ssize_t[::1] touched = rows
+    for k in range(n):
+        held = <int> mine[k]
+        for h in range(holders):
+            row = who[held, h]
+            if row == 0 or (verify and not _holds(items, length, row, where[held, h], held)):
+                continue
+            if shared[row] == 0:
+                touched[found] = row
+                found += 1
+            shared[row] += 1
+    cosines = np.empty(found, dtype=np.float32)
+    cdef float[::1] out = cosines
+    for k in range(found):
+        row = <int> touched[k]
+        if row != own:
+            out[kept] = shared[row] / sqrtf(distinct[row] * size)
+            cosine[row] = out[kept]
+            touched[kept] = row
+            kept += 1
+        shared[row] = 0
+    return rows[:kept], cosines[:kept]
+
+
+cdef bint _holds(const int[:, ::1] items, const int[::1] length, int row, int place, int item) noexcept:
+    """Whether a row still holds an item at a place: neither written over nor somebody else's by now."""
+    cdef int history = <int> items.shape[1]
+    return place >= length[row] - history and items[row, place & (history - 1)] == item
+
+
+def holdings(
+    const Py_ssize_t[::1] anchors,
+    const int[:, ::1] who,
+    const int[:, ::1] where,
+    const int[:, ::1] items,
+    const int[::1] length,
+    const float[::1] cosine,
+):
+    """See the stub for what is given."""
+    cdef Py_ssize_t n = anchors.shape[0], holders = who.shape[1]
+    cdef Py_ssize_t k, h, found = 0
+    cdef int row, held
+    voters = np.empty(n * holders, dtype=np.int32)
+    places = np.empty(n * holders, dtype=np.int32)
+    ages = np.empty(n * holders, dtype=np.intp)
+    cdef int[::1] out_voters = voters, out_places = places
+    cdef Py_ssize_t[::1] out_ages = ages
+    for k in range(n):
+        held = <int> anchors[k]
+        for h in range(holders):
+            row = who[held, h]
+            if cosine[row] == 0.0 or not _holds(items, length, row, where[held, h], held):
+                continue
+            out_voters[found], out_places[found], out_ages[found] = row, where[held, h], k
+            found += 1
+    return voters[:found], places[:found], ages[:found]
+
+
+def surroundings(
+    const int[::1] voters, const int[::1] places, const int[:, ::1] items, Py_ssize_t window
+):
+    """See the stub for what is given."""
+    cdef Py_ssize_t n = voters.shape[0], mask = items.shape[1] - 1, k, d, at = 0
+    near = np.empty(2 * window * n, dtype=np.int32)
+    cdef int[::1] out = near
+    for k in range(n):
+        for d in range(-window, window + 1):
+            if d:
+                out[at] = items[voters[k], (places[k] + d) & mask]
+                at += 1
+    return near
+
+
+def votes(
+    const Py_ssize_t[::1] at,
+    const float[::1] wide,
+    const float[::1] close,
+    const float[::1] wide_by_distance,
+    const float[::1] close_by_distance,
+    Py_ssize_t size,
+):
+    """See the stub for what is given."""
+    cdef Py_ssize_t n = wide.shape[0], width = wide_by_distance.shape[0], half = width // 2, k, d, place
+    cdef double[:, ::1] sums = np.zeros((size, 3))
+    cdef double vote
+    for k in range(n):
+        for d in range(width):
+            place = at[k * width + d]
+            if place >= size:
+                continue
+            vote = wide[k] * wide_by_distance[d]
+            sums[place, 0] += vote
+            if d >= half:
+                sums[place, 1] += vote
+            sums[place, 2] += close[k] * close_by_distance[d]
+    scores = np.empty((3, size), dtype=np.float32)
+    cdef float[:, ::1] out = scores
+    for k in range(size):
+        for d in range(3):
+            out[d, k] = <float> sums[k, d]
+    return scores

@@ -1,0 +1,150 @@
+"""The compiled loops against a few plain lines of Python each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from online_models.base import Interaction, Query
+from online_models.kernels import embedding
+from online_models.scratch import Uniter
+from online_models.sources.covisits import CHANNELS, VIEWS, Covisits
+from online_models.sources.neighbours import Neighbours
+
+Ids = st.lists(st.integers(-1, 40), max_size=30)
+Log = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), min_size=1, max_size=80)
+
+
+@given(st.lists(Ids, min_size=1, max_size=4), Ids, st.lists(st.booleans(), max_size=50))
+def test_the_union_is_ascending_without_what_is_excluded_and_each_item_finds_its_place(
+    lists: list[list[int]], exclude: list[int], allowed: list[bool]
+) -> None:
+    uniter = Uniter()
+    for _ in range(2):  # the working memory is clean again
+        union, places = uniter.unite(
+            [np.array(ids, dtype=np.int32) for ids in lists],
+            np.array(exclude, dtype=np.int32),
+            np.array(allowed, dtype=np.bool_),
+        )
+        barred = {i for i, free in enumerate(allowed) if not free} | set(exclude) | {-1}
+        want = sorted({i for ids in lists for i in ids} - barred)
+        assert union.tolist() == want
+        for ids, at in zip(lists, places, strict=True):
+            assert at.tolist() == [want.index(i) if i in want else len(want) for i in ids]
+
+
+def histories(log: list[tuple[int, int]]) -> list[Interaction]:
+    held: defaultdict[int, list[int]] = defaultdict(list)
+    out = []
+    for ts, (user, item) in enumerate(log):
+        recent = tuple(reversed(held[user]))
+        out.append(Interaction(user, item, ts, recent, tuple(range(ts, ts - len(recent), -1))))
+        held[user].append(item)
+    return out
+
+
+@given(Log, st.lists(st.integers(0, 12), min_size=1, max_size=25), st.integers(2, 12))
+def test_every_view_scores_as_the_equation_of_covisits_says(
+    log: list[tuple[int, int]], recent: list[int], width: int
+) -> None:
+    covisits = Covisits(width=width)
+    for x in histories(log):
+        covisits.learn_one(x)
+    touch = covisits.touch(Query(9, tuple(recent), tuple(range(len(recent))), now=100))
+    union = np.unique(touch.ids[touch.ids >= 0]).astype(np.int32)
+    at = np.array(
+        [union.tolist().index(i) if i >= 0 else len(union) for i in touch.ids.tolist()], dtype=np.intp
+    )
+    scores = touch.scores(at, union)
+    lists, known = covisits.lists, [i for i in recent if i < len(covisits.lists)]
+    for view, row in zip(VIEWS, scores, strict=True):
+        shrink = CHANNELS[view.channel].shrink
+        for item, said in zip(union.tolist(), row.tolist(), strict=True):
+            want = sum(
+                view.fade**age
+                * lists.row(a)[item][view.channel]
+                / np.sqrt(
+                    (visits(lists, a, view.channel) + shrink) * (visits(lists, item, view.channel) + shrink)
+                )
+                for age, a in enumerate(known[: view.last])
+                if item in lists.row(a)
+            )
+            assert said == pytest.approx(want, rel=1e-4, abs=1e-7)
+
+
+def visits(lists: object, item: int, channel: int) -> float:
+    return float(lists.visits[channel, item] / lists.unit[channel])  # type: ignore[attr-defined]
+
+
+@given(Log, st.lists(st.integers(0, 9), min_size=1, max_size=12), st.integers(0, 6), st.integers(1, 6))
+def test_neighbours_vote_as_a_plain_count_over_their_histories_says(
+    log: list[tuple[int, int]], recent: list[int], asking: int, users: int
+) -> None:
+    window = 3
+    neighbours = Neighbours(
+        users=users, history=32, holders=100, window=window, voters=10_000, nearest=10_000
+    )
+    held: dict[int, list[int]] = {}
+    for user, item in log:
+        neighbours.learn_one(Interaction(user, item, 0))
+        own = held.pop(user, [])
+        if not own and len(held) == users:
+            del held[next(iter(held))]  # silent for longest
+        held[user] = [*own, item]
+    query = Query(asking, tuple(recent), (0,) * len(recent), now=1)
+    mine = [i for i in dict.fromkeys(recent) if i < 256]
+    cosine = {
+        user: sum(items.count(i) for i in mine) / np.sqrt(len(set(items)) * len(mine))
+        for user, items in held.items()
+        if user != asking and set(items) & set(mine)
+    }
+    knn: defaultdict[int, float] = defaultdict(float)
+    after: defaultdict[int, float] = defaultdict(float)
+    around: defaultdict[int, float] = defaultdict(float)
+    for user, alike in cosine.items():
+        for item in held[user]:
+            knn[item] += alike
+        for age, anchor in enumerate(mine[: neighbours.anchors]):
+            for place in [k for k, item in enumerate(held[user]) if item == anchor]:
+                for other, item in enumerate(held[user]):
+                    distance = other - place
+                    if distance and abs(distance) <= window:
+                        vote = alike * 0.85**age * np.exp(-(abs(distance) - 1) / 8)
+                        around[item] += vote
+                        after[item] += vote if distance > 0 else 0.0
+    touch = neighbours.touch(query)
+    union = np.arange(12, dtype=np.int32)
+    at = np.where(touch.ids >= 0, touch.ids, 12).astype(np.intp)
+    scores = touch.scores(at, union)
+    for row, want in zip(scores, (knn, around, after), strict=False):
+        np.testing.assert_allclose(row, [want[i] for i in range(12)], rtol=1e-4, atol=1e-6)
+    assert not neighbours._shared.any(), "the working memory is clean again"
+    assert not neighbours._cosine.any()
+
+
+@given(st.integers(0, 1_000), st.integers(1, 4))
+def test_a_step_of_the_embedding_is_the_gradient_of_its_softmax(seed: int, n_held: int) -> None:
+    rng = np.random.default_rng(seed)
+    inner, outer = (rng.normal(0, 0.5, (10, 6)).astype(np.float32) for _ in range(2))
+    sums = rng.uniform(0.1, 1.0, (2, 10)).astype(np.float32)
+    held, targets = rng.permutation(10)[:n_held], rng.permutation(10)[:5]
+    fades = (0.9 ** np.arange(n_held)).astype(np.float32)
+    hidden = fades @ inner[held]
+    p = np.exp(outer[targets] @ hidden)
+    wrong = p / p.sum() - (np.arange(5) == 4)
+    back = wrong @ outer[targets]
+    want_inner, want_outer, want_sums = inner.copy(), outer.copy(), 0.9 * sums
+    want_sums[0] = np.where(np.isin(np.arange(10), held), want_sums[0], sums[0])
+    want_sums[1] = np.where(np.isin(np.arange(10), targets), want_sums[1], sums[1])
+    want_sums[0, held] += fades**2 * (back @ back) / 6
+    want_sums[1, targets] += wrong**2 * (hidden @ hidden) / 6
+    want_inner[held] -= np.outer(fades * 0.1 / np.sqrt(want_sums[0, held]), back)
+    want_outer[targets] -= np.outer(wrong * 0.1 / np.sqrt(want_sums[1, targets]), hidden)
+    embedding.learn(held, fades, targets, inner, outer, sums, 0.9, 0.1)
+    np.testing.assert_allclose(sums, want_sums, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(inner, want_inner, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outer, want_outer, rtol=1e-4, atol=1e-5)
