@@ -12,7 +12,7 @@ import numpy as np
 import redis
 
 from bench import report
-from online_models import labels
+from online_models import labels_wire
 from online_models.base import Interaction
 from online_models.click_features import ClickSchema
 from online_models.history import UserRecord, encode
@@ -113,7 +113,7 @@ def _pending(n: int) -> Iterator[Pair]:
         "auto-" + "0" * 32, _START, "default", "c1-000000000000", list(range(20)), list(range(20)), [0.05] * 20,
         [1.0] * 20, features,
     )  # fmt: skip
-    value = labels.encode(slate)
+    value = labels_wire.encode(slate)
     for user in range(n):
         yield f"freshet:{{{user % 32}}}:user-{user}:x", value
 

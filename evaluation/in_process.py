@@ -18,9 +18,10 @@ import orjson
 from pydantic import Field, TypeAdapter
 
 from online_models.events import Exposure, Identify, Impression, Item, UserEvent
+from online_models.fold_policy import FoldPolicy
 from online_models.history import UserRecord
 from online_models.identity import hash64
-from online_models.state import FoldPolicy, Outcome, PartitionFold, Timed
+from online_models.state import Outcome, PartitionFold, Timed
 from serving.assembly import Parts
 from serving.types import Slate, SlateRequest
 from serving.wire import exposure

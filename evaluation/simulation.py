@@ -21,8 +21,8 @@ from evaluation.plots import check_plot, plot_lines
 from evaluation.scoreboard import ARMS
 from evaluation.simulator import World, WorldConfig
 from evaluation.traffic import Plan, Slate, Traffic
+from online_models.fold_policy import FoldPolicy
 from online_models.learner import Unlimited
-from online_models.state import FoldPolicy
 from serving.assembly import assemble
 from serving.types import SurfacePolicy
 

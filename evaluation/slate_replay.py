@@ -13,8 +13,8 @@ from typing import Any
 
 from evaluation.in_process import InProcess
 from evaluation.protocol import Event
+from online_models.fold_policy import FoldPolicy
 from online_models.learner import Unlimited
-from online_models.state import FoldPolicy
 from serving.assembly import assemble
 from serving.types import SurfacePolicy
 

@@ -14,7 +14,7 @@ from online_models.labels import Kind, Labelled
 
 
 class ClosingOrder:
-    """Holds clicks back until the negatives of their time have come.
+    """Holds clicks (or another action, one order each) back until the negatives of their time have come.
 
     Args:
         most: clicks held, at least 1; beyond it the oldest goes on.

@@ -13,6 +13,7 @@ from typing import Any
 from online_models.base import Arrays
 from online_models.calibration import Calibration
 from online_models.candidates import Candidates
+from online_models.counters import CLICK
 from online_models.features import FeatureSchema
 from online_models.labels import Kind, Labelled
 from online_models.ordering import OrderingHead
@@ -87,8 +88,11 @@ class Heads:
             self.ordering.learn(candidates, target)
 
     def learn_label(self, label: Labelled) -> None:
-        """One slot with its label, in the order in which windows close; calibrated before it is learnt."""
-        if not self.learning:
+        """One slot with its label, in the order in which windows close; calibrated before it is learnt.
+
+        Labels of other actions than clicks are no business of the click head.
+        """
+        if not self.learning or label.action != CLICK:
             return
         row, at, surface = label.features, label.position, label.surface
         kept = keep_negative(row, label.item, self.ranker.negative_rate)

@@ -8,7 +8,8 @@ action after that corrects the negative. Features are those the slate was served
 from __future__ import annotations
 
 import base64
-import struct
+import functools
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -16,21 +17,14 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.errors import FreshetError
+from online_models.counters import CLICK
 from online_models.events import Exposure
+from online_models.windows import Marks, bits
 
 Features = NDArray[np.float16]
-_HEAD = struct.Struct("<BBqqHHBBBH")
-_MARKS = struct.Struct("<qQQQ")
-_VERSION = 2
-_READ = (1, 2)  # 1 knew neither swaps nor variants: what it left 0 reads as none
 MAX_VARIANT = 256
 MAX_SHOWN = 64
 """Slots of one request that can be labelled; further ones are only counted."""
-
-
-class PendingCorrupt(FreshetError):
-    """A stored pending request cannot be read."""
 
 
 class Kind(IntEnum):
@@ -59,6 +53,8 @@ class Labelled:
     user: int = 0
     swapped: int | None = None  # the upper slot of the pair that its request swapped
     variant: str = ""  # of the experiments its request was in
+    action: str = CLICK  # of which it says whether it was done
+    value: float = 1.0  # of the action as its event has it; 0 of a negative
 
 
 @dataclass(slots=True)
@@ -77,10 +73,9 @@ class Pending:
     randomised: bool = False
     swapped: int | None = None
     variant: str = ""
-    due: int = 0  # when the window closes, ms; 0 while nothing was seen
-    shown: int = 0  # bit masks over slots
-    acted: int = 0
-    closed: int = 0
+    trimmed: bool = False  # only what a later window is open for is left of it
+    click: Marks = field(default_factory=Marks)  # opened: which slots were seen
+    others: dict[str, Marks] = field(default_factory=dict)  # of further actions that are waited for
 
     def slot(self, item: int) -> int | None:
         """Where the item stands in the slate, if it does."""
@@ -89,36 +84,65 @@ class Pending:
         except ValueError:
             return None
 
-    def show(self, item: int, ts: int, window: int) -> bool:
-        """Note that a slot was seen; its window closes ``window`` ms later. False if it is not of this slate."""
+    def marks(self, action: str = CLICK) -> Marks:
+        """What is open, acted on and closed for an action."""
+        return self.click if action == CLICK else self.others.get(action, Marks())
+
+    def _made(self, action: str) -> Marks:
+        return self.click if action == CLICK else self.others.setdefault(action, Marks())
+
+    def show(self, item: int, ts: int, window: int, action: str = CLICK) -> bool:
+        """Open the window of an action for a slot; it closes ``window`` ms later. False if it is not of this slate."""
         at = self.slot(item)
         if at is None:
             return False
-        self.shown |= 1 << at
-        if not self.closed >> at & 1:
-            self.due = max(self.due, ts + window)
+        self.open(at, ts + window, action)
         return True
 
-    def act(self, item: int, ts: int, user: int = 0) -> Labelled | None:
-        """A positive (or the correction of a negative) for the slot acted on, once a slot."""
+    def open(self, at: int, due: int, action: str = CLICK) -> None:
+        """Open the window of an action for the slot ``at``, until ``due``, ms."""
+        self._made(action).open(at, due)
+
+    def waits_for(self, action: str, item: int) -> bool:
+        """Whether the window of an action was ever opened for the item's slot."""
         at = self.slot(item)
-        if at is None or self.acted >> at & 1:
+        return at is not None and self.marks(action).is_open(at)
+
+    def act(
+        self, item: int, ts: int, user: int = 0, action: str = CLICK, value: float = 1.0
+    ) -> Labelled | None:
+        """A positive (or the correction of a negative) for the slot acted on, once a slot and action."""
+        at = self.slot(item)
+        late = None if at is None else self._made(action).act(at)
+        if at is None or late is None:
             return None
-        late = bool(self.closed >> at & 1)
-        self.acted |= 1 << at
-        self.shown |= 1 << at
-        self.closed |= 1 << at
-        return self._label(at, Kind.CORRECTION if late else Kind.POSITIVE, ts, user)
+        return self._label(at, Kind.CORRECTION if late else Kind.POSITIVE, ts, user, action, value)
 
-    def close(self, user: int = 0) -> list[Labelled]:
-        """The window is over: a negative for each slot seen and not acted on, in order of position."""
-        left = self.shown & ~self.closed
-        self.closed |= left
-        self.due = 0
-        slots = [at for at in range(len(self.items)) if left >> at & 1]
-        return [self._label(at, Kind.NEGATIVE, self.ts, user) for at in slots]
+    def close(self, user: int = 0, action: str = CLICK) -> list[Labelled]:
+        """The window is over: a negative for each slot that was open and not acted on, in order of position."""
+        slots = self.marks(action).close()
+        return [self._label(at, Kind.NEGATIVE, self.ts, user, action, 0.0) for at in slots]
 
-    def _label(self, at: int, kind: Kind, ts: int, user: int) -> Labelled:
+    def outlives(self, time: int) -> bool:
+        """Whether a window of a further action closes after a time, ms."""
+        return any(marks.until > time for marks in self.others.values())
+
+    def trim(self, before: int) -> bool:
+        """Let go of all but the slots that a window open after ``before``, ms, waits for; False when none is."""
+        later = {name: marks for name, marks in self.others.items() if marks.until > before}
+        slots = bits(functools.reduce(operator.or_, (marks.opened for marks in later.values()), 0))
+        if not slots:
+            return False
+        self.trimmed, self.others, self.click.due = True, later, 0
+        for marks in (self.click, *later.values()):
+            marks.take(slots)
+        for column in ("items", "positions", "probabilities", "propensities"):
+            values = getattr(self, column)
+            setattr(self, column, [values[at] for at in slots])
+        self.features = self.features[slots]
+        return True
+
+    def _label(self, at: int, kind: Kind, ts: int, user: int, action: str, value: float) -> Labelled:
         return Labelled(
             item=self.items[at],
             kind=kind,
@@ -134,6 +158,8 @@ class Pending:
             user=user,
             swapped=self.swapped,
             variant=self.variant,
+            action=action,
+            value=value,
         )
 
 
@@ -170,86 +196,3 @@ def _swapped(told: object) -> int | None:
 
 def _variant(told: object) -> str:
     return told[:MAX_VARIANT] if isinstance(told, str) else ""
-
-
-def encode(p: Pending) -> bytes:
-    """The request as bytes for Redis; float16 features, little-endian, versioned.
-
-    One byte holds both randomised (its lowest bit) and the swapped slot plus 1.
-    """
-    surface, schema, rid = p.surface.encode(), p.schema.encode(), p.request_id.encode()
-    variant = p.variant.encode()
-    how = int(p.randomised) | (0 if p.swapped is None else (p.swapped + 1) << 1)
-    width = p.features.shape[1] if p.features.ndim == 2 else 0
-    head = _HEAD.pack(
-        _VERSION, len(p.items), p.ts, p.due, len(rid), width, len(surface), len(schema), how, len(variant)
-    )
-    masks = struct.pack("<QQQ", p.shown, p.acted, p.closed)
-    numbers = (
-        np.array(p.items, dtype="<u4").tobytes()
-        + np.array(p.positions, dtype="<u2").tobytes()
-        + np.array(p.probabilities, dtype="<f4").tobytes()
-        + np.array(p.propensities, dtype="<f4").tobytes()
-    )
-    texts = (rid, surface, schema, variant)
-    return b"".join((head, masks, *texts, numbers, p.features.astype("<f2").tobytes()))
-
-
-def encode_marks(p: Pending) -> bytes:
-    """What changes of a request once it is stored: when its window closes, and what was seen, acted on and closed."""
-    return _MARKS.pack(p.due, p.shown, p.acted, p.closed)
-
-
-def decode(raw: bytes, marks: bytes | None = None) -> Pending:
-    """The request :func:`encode` wrote, with the newer ``marks`` of :func:`encode_marks` where there are any.
-
-    Raises:
-        PendingCorrupt: the version is unknown or the length does not fit.
-    """
-    try:
-        pending = _Reader(raw).pending()
-        if marks is not None:
-            pending.due, pending.shown, pending.acted, pending.closed = _MARKS.unpack(marks)
-        return pending
-    except (struct.error, ValueError, UnicodeDecodeError) as error:
-        raise PendingCorrupt(f"pending request of {len(raw)} bytes cannot be read: {error}") from error
-
-
-@dataclass(slots=True)
-class _Reader:
-    raw: bytes
-    at: int = field(default=0)
-
-    def take(self, n: int) -> bytes:
-        piece = self.raw[self.at : self.at + n]
-        if len(piece) != n:
-            raise ValueError("its length does not fit its header")
-        self.at += n
-        return piece
-
-    def pending(self) -> Pending:
-        version, n, ts, due, rid, width, surface, schema, how, variant = _HEAD.unpack(self.take(_HEAD.size))
-        if version not in _READ:
-            raise ValueError(f"version {version}, this build reads {' and '.join(map(str, _READ))}")
-        shown, acted, closed = struct.unpack("<QQQ", self.take(24))
-        request_id, surface, schema, variant = (
-            self.take(k).decode() for k in (rid, surface, schema, variant)
-        )
-        return Pending(
-            request_id=request_id,
-            ts=ts,
-            surface=surface,
-            schema=schema,
-            items=np.frombuffer(self.take(4 * n), "<u4").tolist(),
-            positions=np.frombuffer(self.take(2 * n), "<u2").tolist(),
-            probabilities=np.frombuffer(self.take(4 * n), "<f4").tolist(),
-            propensities=np.frombuffer(self.take(4 * n), "<f4").tolist(),
-            features=np.frombuffer(self.take(2 * n * width), "<f2").reshape(n, width).copy(),
-            randomised=bool(how & 1),
-            swapped=(how >> 1) - 1 if how >> 1 else None,
-            variant=variant,
-            due=due,
-            shown=shown,
-            acted=acted,
-            closed=closed,
-        )

@@ -17,7 +17,7 @@ from online_models.calibration import Calibration, combined
 from online_models.candidates import Candidates
 from online_models.click_features import ClickSchema
 from online_models.closing import ClosingOrder
-from online_models.counters import CounterBatch, ItemCounters
+from online_models.counters import CLICK, CounterBatch, ItemCounters
 from online_models.counters_wire import from_arrays, to_arrays
 from online_models.deltas import Delta
 from online_models.errors import DeltaRefused
@@ -99,7 +99,8 @@ class Learner:
         self.stats: Counter[str] = Counter()
         self._remembered = remembered
         self._candidates: OrderedDict[int, Candidates] = OrderedDict()
-        self._closing: dict[str, ClosingOrder] = {}  # by partition: each closes its windows at its own time
+        # by partition and action: each closes its windows at its own time
+        self._closing: dict[tuple[str, str], ClosingOrder] = {}
         self._unsent: list[Interaction] = []
         self._uncounted = CounterBatch(counters.half_life_ms)
         self._stored: dict[str, Arrays] = {}  # of versions that may yet be held
@@ -168,8 +169,8 @@ class Learner:
         shown = {(label.user, label.item) for label in outcome.labelled if label.kind is not Kind.NEGATIVE}
         for x in outcome.interactions:
             self._interaction(x, organic=(x.user, x.item) not in shown)
-        order = self._closing.setdefault(outcome.source, ClosingOrder())
         for label in outcome.labelled:
+            order = self._closing.setdefault((outcome.source, label.action), ClosingOrder())
             for ready in order.take(label):
                 self._label(ready)
         self._unsent.extend(outcome.interactions)
@@ -207,7 +208,7 @@ class Learner:
         budget.end()
 
     def _label(self, label: Labelled) -> None:
-        if self.watch is not None:
+        if self.watch is not None and label.action == CLICK:
             self.watch.observe(label, label.probability)
         if label.schema != self.schema:
             self.stats["labels_of_other_schema"] += 1

@@ -7,16 +7,16 @@ the commit is refused the whole fold is dropped and read again from Redis, so a 
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
 
 from online_models.base import Interaction
-from online_models.counters import CounterBatch
+from online_models.counters import CLICK, CounterBatch
 from online_models.decay import landmark, weight
+from online_models.due import OpenWindows
 from online_models.events import (
     Action,
     Click,
@@ -27,36 +27,12 @@ from online_models.events import (
     Profile,
     UserEvent,
 )
+from online_models.fold_policy import NOT_INTERESTED, FoldPolicy
 from online_models.history import UserRecord
-from online_models.labels import Labelled, from_exposure
+from online_models.labels import Labelled, Pending, from_exposure
 from online_models.store_writes import Write
 from online_models.userstate import UserKeys, UserState
-
-NOT_INTERESTED = "not_interested"
-
-
-@dataclass(frozen=True, slots=True)
-class FoldPolicy:
-    """What the fold is told; times in ms."""
-
-    actions: Mapping[str, float] = field(default_factory=lambda: {"click": 1.0, NOT_INTERESTED: -1.0})
-    window_ms: int = 60_000
-    lateness_ms: int = 5_000
-    pending_ttl_ms: int = 3_600_000
-    pending_max: int = 20
-    ring_size: int = 16
-    ring_ttl_ms: int = 600_000
-    seen_max: int = 2_000
-    events_per_day: int = 500
-    half_life_ms: int = 86_400_000
-    fatigue_surfaces: frozenset[str] = frozenset()
-    users_in_memory: int = 50_000
-
-    def __post_init__(self) -> None:
-        if self.window_ms > self.pending_ttl_ms:
-            raise ValueError("pending_ttl_ms must be at least window_ms, or no window could close")
-        if self.users_in_memory < 1:
-            raise ValueError("users_in_memory must be at least 1")
+from online_models.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +71,15 @@ class PartitionFold:
         self.policy = policy
         self.users: OrderedDict[str, UserState] = OrderedDict()
         self.watermark = 0
-        self._due: list[tuple[int, str, str]] = []
+        self.windows = OpenWindows()
+        self._from_impressions = {CLICK: Window(policy.window_ms)} | {
+            action: window for action, window in policy.windows.items() if not window.after_click
+        }
+        self._from_clicks = {action: w for action, w in policy.windows.items() if w.after_click}
         self._owing: dict[str, str] = {}  # user -> cause of the newest slate owed
         self._published: list[str] = []
         self._batch: Outcome
         self._counts: CounterBatch
-        self._due_changes: dict[
-            bytes, int | None
-        ] = {}  # member of ``due`` -> when it closes; None: it is closed
         self._touched: dict[str, UserState] = {}
 
     # ------------------------------------------------------------------ loading
@@ -112,9 +89,7 @@ class PartitionFold:
     ) -> None:
         """Take over open windows and the watermark as Redis holds them, and by user the cause of each slate owed."""
         self._owing = dict(owing or {})
-        for member, at in due:
-            user_id, request_id = orjson.loads(member)
-            heapq.heappush(self._due, (int(at), user_id, request_id))
+        self.windows.restore(due)
         self.watermark = watermark
 
     def expected_watermark(self, events: Sequence[Timed]) -> int:
@@ -125,17 +100,8 @@ class PartitionFold:
     def missing(self, events: Sequence[Timed], watermark: int) -> list[str]:
         """Users that must be loaded before folding ``events`` and closing windows up to ``watermark``."""
         wanted = {t.event.user_id for t in events}
-        wanted.update(self._due_by(watermark))
+        wanted.update(self.windows.users_by(watermark))
         return sorted(wanted - self.users.keys())
-
-    def _due_by(self, watermark: int) -> Iterator[str]:
-        """Users with windows that close by then: in a heap, what comes later is under what comes later."""
-        places = [0]
-        while places:
-            at = places.pop()
-            if at < len(self._due) and self._due[at][0] <= watermark:
-                yield self._due[at][1]
-                places += (2 * at + 1, 2 * at + 2)
 
     def admit(self, user_id: str, raw: Sequence[object]) -> None:
         """Hold a user as read by :meth:`UserKeys.reads`."""
@@ -159,7 +125,6 @@ class PartitionFold:
         """
         self._batch = Outcome(source=self.prefix)
         self._counts = CounterBatch(self.policy.half_life_ms, self.policy.actions)
-        self._due_changes = {}
         self._touched = {}
         for timed in events:
             self._one(timed.event, ints, merged or {})
@@ -188,7 +153,7 @@ class PartitionFold:
     @property
     def next_due(self) -> int | None:
         """When the next window closes, event time, ms."""
-        return self._due[0][0] if self._due else None
+        return self.windows.next_due
 
     def _one(self, event: UserEvent, ints: Mapping[str, int], merged: Mapping[str, UserRecord]) -> None:
         state = self.users[event.user_id]
@@ -227,12 +192,16 @@ class PartitionFold:
             if event.surface in self.policy.fatigue_surfaces:
                 record.impressed[item] = record.impressed.get(item, 0) + 1
                 state.impressed_changed.add(item)
-            if pending is not None and pending.show(item, event.ts, self.policy.window_ms):
-                state.changed_pending.add(pending.request_id)
-            else:
+            at = None if pending is None else pending.slot(item)
+            if pending is None or at is None:
                 self._batch.stats["impressions_without_exposure"] += 1
-        if pending is not None and pending.due:
-            self._open_window(state, pending.request_id, pending.due)
+            elif shared:
+                for action, window in self._from_impressions.items():
+                    pending.open(at, event.ts + window.ms, action)
+                state.changed_pending.add(pending.request_id)
+        if pending is not None and shared:
+            for action in self._from_impressions:
+                self._open_window(state, pending, action)
         self._batch.stats["over_day_cap"] += not shared
 
     def _action(self, state: UserState, event: Click | Action, item: int) -> None:
@@ -246,14 +215,16 @@ class PartitionFold:
         if strength <= 0.0:
             record.pass_over(item, self.policy.seen_max)
             self._dislike(record, event)
+            if event.action in self.policy.windows:
+                self._label(state, event, item, shared)
             return
-        if event.action == "click":
+        if event.action == CLICK:
             self._decayed(record, event.ts, clicks=1.0)
         if shared:
             self._batch.interactions.append(self._interaction(state, item, event.ts, strength))
         record.act(item, event.ts, self.policy.seen_max)
         self._batch.acted[event.user_id] = (event.ts, event.event_id)
-        if event.action == "click":
+        if event.action == CLICK or event.action in self.policy.windows:
             self._label(state, event, item, shared)
 
     def _interaction(self, state: UserState, item: int, ts: int, strength: float) -> Interaction:
@@ -269,15 +240,33 @@ class PartitionFold:
                 record.veto(what[:300])
 
     def _label(self, state: UserState, event: Click | Action, item: int, shared: bool) -> None:
-        pending = state.slate_of(event.request_id, item)
-        label = pending.act(item, event.ts, state.number) if pending is not None else None
+        action = event.action
+        if action in self._from_clicks:
+            pending = state.waiting_for(action, event.request_id, item)
+        else:
+            pending = state.slate_of(event.request_id, item)
+        label = (
+            pending.act(item, event.ts, state.number, action, event.value) if pending is not None else None
+        )
         if pending is None or label is None:
             self._batch.stats["actions_without_exposure"] += 1
             return
         state.changed_pending.add(pending.request_id)
-        self._batch.stats[f"label_{label.kind.name.lower()}"] += 1
+        if action == CLICK and shared:
+            self._clicked(state, pending, item, event.ts)
+        self._count(label)
         if shared:
             self._batch.labelled.append(label)
+
+    def _clicked(self, state: UserState, pending: Pending, item: int, ts: int) -> None:
+        """A slot was clicked for the first time: what may follow from it is waited for."""
+        for action, window in self._from_clicks.items():
+            pending.show(item, ts, window.ms, action)
+            self._open_window(state, pending, action)
+
+    def _count(self, label: Labelled) -> None:
+        of = "" if label.action == CLICK else f"{label.action}_"
+        self._batch.stats[f"label_{of}{label.kind.name.lower()}"] += 1
 
     def _exposure(self, state: UserState, event: Exposure, ints: Mapping[str, int]) -> None:
         try:
@@ -285,7 +274,9 @@ class PartitionFold:
         except ValueError:
             self._batch.stats["exposures_unreadable"] += 1
             return
-        self._batch.stats["pending_overflow"] += state.keep(pending, self.policy.pending_max)
+        self._batch.stats["pending_overflow"] += state.keep(
+            pending, self.policy.pending_max, self.policy.pending_ttl_ms
+        )
         self._batch.exposures.append(event)
 
     def _profile(self, state: UserState, event: Profile) -> None:
@@ -323,6 +314,10 @@ class PartitionFold:
         self._batch.receipts.append(receipt)
 
     def _forget(self, state: UserState) -> None:
+        for pending in state.pending.values():
+            for action in (CLICK, *pending.others):
+                if pending.marks(action).due:
+                    self.windows.closed(state.user_id, pending.request_id, action)
         fresh = UserState(state.user_id, state.keys, number=state.number)
         self.users[state.user_id] = fresh
         self._touched.pop(state.user_id, None)
@@ -340,34 +335,36 @@ class PartitionFold:
         while len(record.windows) > 2:
             del record.windows[min(record.windows)]
 
-    def _open_window(self, state: UserState, request_id: str, due: int) -> None:
-        heapq.heappush(self._due, (due, state.user_id, request_id))
-        self._due_changes[orjson.dumps([state.user_id, request_id])] = due
+    def _open_window(self, state: UserState, pending: Pending, action: str) -> None:
+        due = pending.marks(action).due
+        if due:
+            self.windows.open(due, state.user_id, pending.request_id, action)
 
     def _close_windows(self) -> None:
-        while self._due and self._due[0][0] <= self.watermark:
-            due, user_id, request_id = heapq.heappop(self._due)
+        while (opened := self.windows.pop(self.watermark)) is not None:
+            due, user_id, request_id, action = opened
             state = self.users.get(user_id)
             pending = state.pending.get(request_id) if state is not None else None
-            if state is None or pending is None or pending.due > due:
-                if pending is None:
-                    self._forget_window(user_id, request_id)
-                continue
-            labels = pending.close(state.number)
-            self._batch.labelled.extend(labels)
-            self._batch.stats["label_negative"] += len(labels)
-            state.changed_pending.add(request_id)
-            self._touched[user_id] = state
-            self._forget_window(user_id, request_id)
+            if state is not None and pending is not None:
+                if pending.marks(action).due > due:
+                    continue  # opened again since, and in the heap again
+                self._close(state, pending, action)
+            self.windows.closed(user_id, request_id, action)
 
-    def _forget_window(self, user_id: str, request_id: str) -> None:
-        self._due_changes[orjson.dumps([user_id, request_id])] = None
+    def _close(self, state: UserState, pending: Pending, action: str) -> None:
+        for label in pending.close(state.number, action):
+            self._batch.labelled.append(label)
+            self._count(label)
+        state.changed_pending.add(pending.request_id)
+        self._touched[state.user_id] = state
 
     def _collect_writes(self) -> None:
         writes = self._batch.writes
         for state in self._touched.values():
-            writes.extend(state.writes(self.policy.pending_ttl_ms, self.policy.ring_ttl_ms))
-        writes.extend(self._writes_of_due())
+            writes.extend(
+                state.writes(self.policy.pending_ttl_ms, self.policy.ring_ttl_ms, self.policy.longest_ms)
+            )
+        writes.extend(self.windows.writes(f"{self.prefix}due"))
         self._batch.counts = self._counts
         for command, key, *rest in self._counts.writes():
             writes.append((command, f"{self.prefix}{key!s}", *rest))
@@ -384,13 +381,6 @@ class PartitionFold:
                 ("ZADD", dirty, *(arg for user_id, (ts, _) in acted.items() for arg in (ts, user_id)))
             )
         writes.append(("SET", f"{self.prefix}watermark", self.watermark))
-
-    def _writes_of_due(self) -> list[Write]:
-        key, changes = f"{self.prefix}due", self._due_changes
-        opened = [arg for member, due in changes.items() if due is not None for arg in (due, member)]
-        closed = [member for member, due in changes.items() if due is None]
-        out: list[Write] = [("ZADD", key, *opened)] if opened else []
-        return [*out, ("ZREM", key, *closed)] if closed else out
 
     def _evict(self) -> None:
         while len(self.users) > self.policy.users_in_memory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from online_models import history, labels
+from online_models import history, labels_wire
 from online_models.history import UserRecord
 from online_models.identity import digest8, hash64
 from online_models.labels import Pending
@@ -72,7 +72,7 @@ class UserState:
         if record:
             state.record = history.decode(record)
         requests = (
-            labels.decode(raw, pending.get(b"m:" + name[2:]))
+            labels_wire.decode(raw, pending.get(b"m:" + name[2:]), pending.get(b"w:" + name[2:]))
             for name, raw in pending.items()
             if name.startswith(b"s:")
         )
@@ -91,16 +91,25 @@ class UserState:
         self.ring_changed = True
         return True
 
-    def keep(self, pending: Pending, most: int) -> int:
-        """Hold a slate served; returns how many older ones had to go for it."""
+    def keep(self, pending: Pending, most: int, ttl_ms: int = 0) -> int:
+        """Hold a slate served; returns how many older ones had to go for it.
+
+        At most so many are held whole, and of as many more what a window waits for that outlives them by ``ttl_ms``.
+        """
         if pending.request_id in self.pending:
             self.changed_pending.add(pending.request_id)  # the marks stored are of the one before
         self.pending[pending.request_id] = pending
         self.new_pending.add(pending.request_id)
-        gone = list(self.pending)[: max(0, len(self.pending) - most)]
+        if len(self.pending) <= most:
+            return 0
+        whole = [request_id for request_id, p in self.pending.items() if not p.trimmed]
+        gone = whole[: max(0, len(whole) - most)]
         for request_id in gone:
+            self._trim_or_drop(request_id, self.pending[request_id].ts + ttl_ms)
+        parts = [request_id for request_id, p in self.pending.items() if p.trimmed]
+        for request_id in parts[: max(0, len(parts) - most)]:
             self.drop(request_id)
-        return len(gone)
+        return len(gone) + max(0, len(parts) - most)
 
     def drop(self, request_id: str) -> None:
         """Forget a pending request."""
@@ -110,8 +119,18 @@ class UserState:
         self.dropped_pending.add(request_id)
 
     def expire(self, before: int) -> None:
-        """Forget requests served before a time, ms, whose window is closed."""
-        for request_id in [r for r, p in self.pending.items() if p.ts < before and not p.due]:
+        """Forget requests served before a time, ms, but for what a window waits for that closes after it."""
+        for request_id in [r for r, p in self.pending.items() if p.ts < before and not p.click.due]:
+            if not self.pending[request_id].trimmed:
+                self._trim_or_drop(request_id, before)
+            elif not self.pending[request_id].outlives(before):
+                self.drop(request_id)
+
+    def _trim_or_drop(self, request_id: str, before: int) -> None:
+        if self.pending[request_id].trim(before):
+            self.new_pending.add(request_id)
+            self.changed_pending.add(request_id)
+        else:
             self.drop(request_id)
 
     def slate_of(self, request_id: str | None, item: int) -> Pending | None:
@@ -120,8 +139,18 @@ class UserState:
             return self.pending.get(request_id)
         return next((p for p in reversed(self.pending.values()) if item in p.items), None)
 
-    def writes(self, pending_ttl_ms: int, ring_ttl_ms: int) -> list[Write]:
-        """What has changed, as Redis commands; afterwards nothing counts as changed."""
+    def waiting_for(self, action: str, request_id: str | None, item: int) -> Pending | None:
+        """The slate whose window of an action is open for an item: the one named, else the newest."""
+        named = (request_id,) if request_id is not None else reversed(self.pending)
+        held = (self.pending[name] for name in named if name in self.pending)
+        return next((p for p in held if p.waits_for(action, item)), None)
+
+    def writes(self, pending_ttl_ms: int, ring_ttl_ms: int, longest_ms: int = 0) -> list[Write]:
+        """What has changed, as Redis commands; afterwards nothing counts as changed.
+
+        Args:
+            longest_ms: how long slates are kept that a later window waits for.
+        """
         out: list[Write] = []
         if self.changed:
             out.append(("SET", self.keys.record, history.encode(self.record)))
@@ -129,12 +158,15 @@ class UserState:
             out.append(("SET", self.keys.ring, b"".join(self.ring), "PX", ring_ttl_ms))
         if self.dropped_pending:
             names = [
-                kind + request_id for request_id in sorted(self.dropped_pending) for kind in ("s:", "m:")
+                kind + request_id
+                for request_id in sorted(self.dropped_pending)
+                for kind in ("s:", "m:", "w:")
             ]
             out.append(("HDEL", self.keys.pending, *names))
         if self.new_pending or self.changed_pending:
             out.append(("HSET", self.keys.pending, *self._pending_fields()))
-            out.append(("PEXPIRE", self.keys.pending, pending_ttl_ms))
+            waits = any(p.others for p in self.pending.values())
+            out.append(("PEXPIRE", self.keys.pending, max(pending_ttl_ms, longest_ms * waits)))
         if self.impressed_changed:
             counts = [
                 str(n) for item in sorted(self.impressed_changed) for n in (item, self.record.impressed[item])
@@ -148,9 +180,12 @@ class UserState:
         """A slate is stored once; of a stored one only its marks are written again, a fortieth of the bytes."""
         out: list[str | bytes] = []
         for request_id in sorted(self.new_pending):
-            out += ("s:" + request_id, labels.encode(self.pending[request_id]))
+            out += ("s:" + request_id, labels_wire.encode(self.pending[request_id]))
         for request_id in sorted(self.changed_pending):
-            out += ("m:" + request_id, labels.encode_marks(self.pending[request_id]))
+            pending = self.pending[request_id]
+            out += ("m:" + request_id, labels_wire.encode_marks(pending))
+            if pending.others or request_id in self.new_pending:  # else those of the one before would stay
+                out += ("w:" + request_id, labels_wire.encode_others(pending))
         return out
 
     def _settle(self) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from aiokafka.helpers import create_ssl_context
 
-from online_models.state import FoldPolicy
+from online_models.fold_policy import FoldPolicy
 from online_models.store import Store
 from online_models.store_client import RedisAddress
+from online_models.windows import Window
 from serving.assembly import assemble
 from serving.recommender import Recommender
 from serving.types import SurfacePolicy
@@ -39,6 +40,10 @@ def fold_policy(settings: Settings) -> FoldPolicy:
     return FoldPolicy(
         actions=settings.actions,
         window_ms=settings.attribution_window_ms,
+        windows={
+            action: Window(window.ms, window.after == "click")
+            for action, window in settings.attribution_windows.items()
+        },
         lateness_ms=settings.allowed_lateness_ms,
         pending_ttl_ms=settings.pending_ttl_ms,
         pending_max=settings.pending_max,

@@ -17,9 +17,10 @@ import orjson
 
 from online_models.errors import StoreUnavailable
 from online_models.events import Exposure, Identify, Impression, UserEvent
+from online_models.fold_policy import FoldPolicy
 from online_models.history import UserRecord, decode
 from online_models.interning import Interner
-from online_models.state import FoldPolicy, Outcome, PartitionFold, Timed
+from online_models.state import Outcome, PartitionFold, Timed
 from online_models.store import Store
 from online_models.userstate import UserKeys
 from streams import validation

@@ -56,6 +56,19 @@ class SurfaceSettings(BaseModel):
     per_tag_cap: int = Field(0, ge=0, description="most items of one tag in a slate; 0 is no cap")
 
 
+class WindowSettings(BaseModel):
+    """How long an action is waited for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ms: int = Field(
+        ge=1_000, le=90 * 86_400_000, description="a slot without the action for so long is a negative"
+    )
+    after: Literal["impression", "click"] = Field(
+        "impression", description="what opens the window: that the slot was seen, or that it was clicked"
+    )
+
+
 class Settings(BaseSettings):
     """All settings with meaning, range and default."""
 
@@ -129,6 +142,11 @@ class Settings(BaseSettings):
     )
     attribution_window_ms: int = Field(
         60_000, ge=1_000, description="an impression without a click for so long is a negative"
+    )
+    attribution_windows: dict[Name, WindowSettings] = Field(
+        default_factory=lambda given: _conversions(given.get("actions", {})),
+        description="the same of further actions, each with ms and after (impression or click); "
+        "as it comes, a purchase within 3 days of a click where purchase is an action",
     )
     pending_ttl_ms: int = Field(3_600_000, ge=1_000, description="how long a slate waits for late actions")
     pending_max: int = Field(20, ge=1, le=1_000, description="slates that wait, per user")
@@ -206,6 +224,7 @@ class Settings(BaseSettings):
             raise ValueError(
                 "pending_ttl_ms must be at least attribution_window_ms, or no window could close"
             )
+        self._check_windows()
         if self.kafka_security_protocol.startswith("SASL") and not self.kafka_sasl_username:
             raise ValueError(
                 "kafka_sasl_username must be set with kafka_security_protocol " + self.kafka_security_protocol
@@ -215,6 +234,19 @@ class Settings(BaseSettings):
         if self.recommend_n > self.candidates:
             raise ValueError("candidates must be at least recommend_n")
         return self
+
+    def _check_windows(self) -> None:
+        for action, window in self.attribution_windows.items():
+            if action == "click" or action not in self.actions:
+                raise ValueError(f"attribution_windows: {action} must be among actions and not click")
+            if window.after == "impression" and window.ms > self.pending_ttl_ms:
+                raise ValueError(
+                    f"attribution_windows: {action} outlasts pending_ttl_ms, so it can only be after a click"
+                )
+
+
+def _conversions(actions: Mapping[str, float]) -> dict[str, WindowSettings]:
+    return {"purchase": WindowSettings(ms=3 * 86_400_000, after="click")} if "purchase" in actions else {}
 
 
 def load(**given: Any) -> Settings:

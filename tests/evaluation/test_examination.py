@@ -11,7 +11,8 @@ from evaluation.simulator import World, WorldConfig
 from online_models.bandit import swapped_pair
 from online_models.drift import DriftMonitor
 from online_models.events import Exposure, Slot
-from online_models.labels import Pending, decode, encode, from_exposure
+from online_models.labels import Pending, from_exposure
+from online_models.labels_wire import decode, encode
 from online_models.ranker import ClickRanker
 from online_models.watch import QualityWatch
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from online_models.events import Exposure, Slot
-from online_models.labels import Kind, PendingCorrupt, decode, encode, from_exposure
+from online_models.labels import Kind, from_exposure
+from online_models.labels_wire import PendingCorrupt, decode, encode
 
 WINDOW = 60_000
 
@@ -41,7 +42,7 @@ def test_a_slot_seen_and_left_alone_is_a_negative_when_its_window_closes():
     pending.show(10, 2_000, WINDOW)
     pending.show(11, 2_000, WINDOW)
     pending.act(11, 3_000)
-    assert pending.due == 62_000
+    assert pending.click.due == 62_000
     assert [(x.item, x.kind) for x in pending.close()] == [(10, Kind.NEGATIVE)]
 
 
@@ -94,10 +95,10 @@ def test_features_that_do_not_fit_the_slots_are_refused_by_name():
 @given(n=st.integers(1, 30), shown=st.integers(0, 2**30), rid=st.text(max_size=50))
 def test_a_pending_request_reads_back_as_it_was_written(n, shown, rid):
     pending = slate(*[f"i{k}" for k in range(n)])
-    pending.request_id, pending.shown, pending.due = rid, shown, 5
+    pending.request_id, pending.click.opened, pending.click.due = rid, shown, 5
     again = decode(encode(pending))
     assert encode(again) == encode(pending)
-    assert (again.items, again.shown, again.request_id) == (pending.items, shown, rid)
+    assert (again.items, again.click.opened, again.request_id) == (pending.items, shown, rid)
 
 
 @given(st.binary(max_size=120))

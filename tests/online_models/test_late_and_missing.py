@@ -10,9 +10,9 @@ import pytest
 
 from online_models.base import Query
 from online_models.events import Identify
+from online_models.fold_policy import FoldPolicy
 from online_models.labels import Kind
 from online_models.model import Model
-from online_models.state import FoldPolicy
 from tests.online_models.test_state import click, exposure, fold_of, impression, run
 
 MINUTE, HOUR = 60_000, 3_600_000

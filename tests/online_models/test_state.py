@@ -6,11 +6,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from online_models import labels
+from online_models import labels_wire
 from online_models.events import Action, Click, Exposure, Identify, Impression, Privacy, Profile, Shown, Slot
+from online_models.fold_policy import FoldPolicy
 from online_models.history import UserRecord, decode, encode
 from online_models.labels import Kind
-from online_models.state import FoldPolicy, PartitionFold, Timed
+from online_models.state import PartitionFold, Timed
 from online_models.userstate import UserState
 
 INTS = {"a": 0, "b": 1, "c": 2}
@@ -251,7 +252,7 @@ def test_a_slate_is_stored_once_and_its_marks_as_they_change():
     assert [list(stored_pending([o])) for o in (first, second, third)] == [[b"s:r1"], [b"m:r1"], [b"m:r1"]]
     mine = fold.users["u"]
     loaded = UserState.load("u", mine.keys, None, stored_pending([first, second, third]), None, {})
-    assert labels.encode(loaded.pending["r1"]) == labels.encode(mine.pending["r1"])
+    assert labels_wire.encode(loaded.pending["r1"]) == labels_wire.encode(mine.pending["r1"])
 
 
 def test_a_slate_given_again_under_its_id_does_not_keep_the_marks_of_the_one_before():
@@ -262,8 +263,8 @@ def test_a_slate_given_again_under_its_id_does_not_keep_the_marks_of_the_one_bef
     third = run(fold, dataclasses.replace(again, event_id="x-again"))
     mine = fold.users["u"]
     loaded = UserState.load("u", mine.keys, None, stored_pending([first, second, third]), None, {})
-    assert labels.encode(loaded.pending["r1"]) == labels.encode(mine.pending["r1"])
-    assert loaded.pending["r1"].shown == 0
+    assert labels_wire.encode(loaded.pending["r1"]) == labels_wire.encode(mine.pending["r1"])
+    assert loaded.pending["r1"].click.opened == 0
 
 
 def test_only_users_whose_windows_close_are_loaded_for_it():
@@ -274,6 +275,6 @@ def test_only_users_whose_windows_close_are_loaded_for_it():
             exposure("a", user=f"u{k}", request_id=f"r{k}"),
             impression("a", ts=1_000 + 97 * k % 50, user=f"u{k}", request_id=f"r{k}"),
         )
-    due = [(at, user) for at, user, _ in fold._due]
+    due = [(at, user) for at, user, *_ in fold.windows]
     for mark in (0, 61_010, 61_025, 10**9):
-        assert sorted(fold._due_by(mark)) == sorted(user for at, user in due if at <= mark)
+        assert sorted(fold.windows.users_by(mark)) == sorted(user for at, user in due if at <= mark)

@@ -14,8 +14,9 @@ from typing import Any
 from evaluation.in_process import InProcess
 from evaluation.simulator import World, WorldConfig
 from online_models.canary_guard import Harm
+from online_models.fold_policy import FoldPolicy
 from online_models.registry import What
-from online_models.state import FoldPolicy, Outcome
+from online_models.state import Outcome
 from online_models.user_sums import UserSums
 from serving.assembly import Parts, assemble
 from serving.types import Slate, SlateRequest, SurfacePolicy

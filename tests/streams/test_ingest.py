@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from online_models.fold_policy import FoldPolicy
 from online_models.interning import Interner
-from online_models.state import FoldPolicy, PartitionFold
+from online_models.state import PartitionFold
 from online_models.store import Store
 from streams.ingest import Ingest
 from streams.positions import Held

@@ -34,6 +34,8 @@ def test_an_error_names_the_variable_and_what_would_do(monkeypatch: pytest.Monke
     [
         ({"recommend_n": 300}, "candidates must be at least recommend_n"),
         ({"pending_ttl_ms": 1_000}, "pending_ttl_ms must be at least attribution_window_ms"),
+        ({"attribution_windows": {"share": {"ms": 9_000}}}, "share must be among actions"),
+        ({"attribution_windows": {"like": {"ms": 86_400_000}}}, "like outlasts pending_ttl_ms"),
         ({"kafka_security_protocol": "SASL_SSL"}, "kafka_sasl_username"),
         ({"actions": {"like": 1.0}}, "actions must hold click"),
         ({"redis_url": "http://x"}, "must begin with redis://"),
@@ -43,6 +45,14 @@ def test_an_error_names_the_variable_and_what_would_do(monkeypatch: pytest.Monke
 def test_a_contradiction_is_told_at_the_start(given: dict[str, object], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         settings.load(**given)
+
+
+def test_a_purchase_is_waited_for_after_a_click_where_it_is_an_action_at_all() -> None:
+    window = settings.load().attribution_windows["purchase"]
+    assert (window.ms, window.after) == (3 * 86_400_000, "click")
+    assert settings.load(actions={"click": 1.0}).attribution_windows == {}
+    again = settings.assignments(["attribution_windows.like.ms=600000"])
+    assert settings.load(**again).attribution_windows["like"].after == "impression"
 
 
 def test_a_misspelt_setting_is_answered_with_the_nearest() -> None:
