@@ -19,6 +19,7 @@ from online_models import features
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
 from online_models.candidates import Candidates, loudest
 from online_models.features import Buckets, FeatureSchema
+from online_models.kernels import gather
 from online_models.ordering import OrderingHead
 from online_models.scratch import Uniter, best
 from online_models.sources.content import Content
@@ -268,10 +269,7 @@ class Model:
 
     def _ages(self, ids: Ids) -> NDArray[np.int64]:
         """Interactions since each of some ascending ids was first and last acted on, int64[2, n]; -1 for never."""
-        known = int(ids.searchsorted(len(self._alive)))
-        seen = np.full((2, len(ids)), -1, dtype=np.int64)
-        seen[:, :known] = self._seen[:, ids[:known]]
-        return np.where(seen >= 0, self._ticks - seen, -1)
+        return gather.since(self._seen, ids, self._ticks)
 
     def order(self, c: Candidates) -> NDArray[np.float64]:
         """Scores of the candidates, float64[n]; greater is better."""
@@ -337,7 +335,7 @@ class Model:
         for name, part in self._parts().items():
             prefix = f"{name}/"
             part.load({k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)})
-        self._seen = np.stack([arrays["first"], arrays["last"]])
+        self._seen = np.stack([arrays["first"], arrays["last"]]).astype(np.int64)
         self._alive, self._ticks = arrays["alive"].copy(), int(arrays["ticks"][0])
 
     def _parts(self) -> dict[str, Family | OrderingHead]:

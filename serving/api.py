@@ -86,6 +86,7 @@ def create_app(
         summary="Recommendations that know the last click.",
         responses=_REFUSALS,
         lifespan=_context(entered),
+        redirect_slashes=False,  # a name that ends in a slash is unknown, not another address
     )
     install(app)
     app.add_middleware(Measured, metrics=metrics, max_body=MAX_BODY)

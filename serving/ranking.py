@@ -17,6 +17,7 @@ from online_models.learner import Learner
 from serving.types import SurfacePolicy
 
 Floats = NDArray[np.float64]
+_SUNK = -1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ class Ranking:
 
 
 def _finite(scores: Floats) -> Floats:
-    out: Floats = np.maximum(np.nan_to_num(scores, nan=-np.inf, posinf=-np.inf, neginf=-np.inf), -1e9)
+    out: Floats = np.fmax(scores, _SUNK)  # not a number sinks too
+    out[out == np.inf] = _SUNK
     return out
 
 

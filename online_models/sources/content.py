@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
-from online_models.scratch import best
-from online_models.sources.family import Matrix, Places
+from online_models.scratch import Uniter, best
+from online_models.sources.family import Matrix, Places, add_up
 from online_models.sources.vectors import CatalogueVectors, Vectors
 
 _FADE = 0.8  # of an item of the history against the one after it
@@ -59,6 +59,7 @@ class Content:
         self._items: dict[str, dict[int, None]] = {}
         self._lists: dict[str, Ids] = {}  # the same as arrays, for tokens asked about since they changed
         self._lengths = np.zeros(256, dtype=np.int16)  # tokens of each item
+        self._uniter = Uniter()
 
     def note(
         self, item: int, *, tags: Iterable[str], title: str, embedding: Sequence[float] | None = None
@@ -118,11 +119,9 @@ class Content:
             weight * math.log1p(total / (1 + len(held))) ** 2
             for weight, held in zip(wanted.values(), lists, strict=True)
         ]
-        ids, at = np.unique(np.concatenate(lists), return_inverse=True)
-        sums = np.bincount(at, weights=np.repeat(gains, [len(held) for held in lists]))
-        others = ~np.isin(ids, recent)
-        ids, sums = ids[others], sums[others]
-        return ids, sums / np.sqrt(1 + self._lengths[ids])
+        ids, at = self._uniter.unite(lists, np.array(recent, dtype=np.int32))
+        weights = np.repeat(gains, [len(held) for held in lists])
+        return ids, add_up(np.concatenate(at), weights, len(ids)) / np.sqrt(1 + self._lengths[ids])
 
     def _list(self, token: str) -> Ids:
         """The items of a token, as an array that is kept until they change."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from online_models.base import Arrays, Ids, Interaction, Query
 from online_models.index import VectorIndex
 from online_models.kernels import embedding as kernel
+from online_models.kernels import gather
 from online_models.sources.family import NOBODY, Matrix, Places
 
 Vectors = NDArray[np.float32]
@@ -145,13 +146,7 @@ class Embedding:
 
     def vectors(self, ids: Ids) -> Vectors:
         """Normalised item vectors, float32[n, dims]; zeros where there is none."""
-        known = ids < len(self._known)
-        at = np.where(known, ids, 0)
-        if not len(self._known):
-            return np.zeros((len(ids), self.dims), dtype=np.float32)
-        rows = self._outer[at] * (known & self._known[at])[:, None]
-        out: Vectors = rows / np.maximum(np.linalg.norm(rows, axis=1), 1e-12)[:, None]
-        return out
+        return gather.unit_rows(self._outer, self._known.view(np.uint8), ids.astype(np.int32, copy=False))
 
     def touch(self, query: Query) -> EmbeddingTouch:
         """The items of greatest score, in no order."""
@@ -160,23 +155,20 @@ class Embedding:
             return EmbeddingTouch(self, hidden, NOBODY)
         if self._indexed:
             ids = self.index.search(hidden, 4 * self.proposed)[0]
-            score = self._outer[ids] @ hidden
         elif 2 * self._n < len(self._known):  # a large catalogue of which little was acted on yet
             ids = self._acted[: self._n]
-            score = self._outer[ids] @ hidden
         else:
             ids = np.arange(len(self._known), dtype=np.int32)
-            score = self._outer @ hidden  # of all rows: cheaper than picking out the known ones
-            score[~self._known] = -np.inf
+        score = gather.dots(self._outer, self._known.view(np.uint8), ids, hidden, -np.inf)
         if len(ids) > self.proposed:
             ids = ids[np.argpartition(score, -self.proposed)[-self.proposed :]]
         return EmbeddingTouch(self, hidden, ids[self._known[ids]])
 
     def scores_of(self, hidden: Vectors, union: Ids) -> Matrix:
         """Odds against the best of the union, float32[1, len(union)]."""
-        at = np.minimum(union, len(self._known) - 1)
-        score: Vectors = self._outer.take(at, axis=0) @ hidden
-        score[~self._known[at] | (union != at)] = -np.inf
+        score = gather.dots(
+            self._outer, self._known.view(np.uint8), union.astype(np.int32, copy=False), hidden, -np.inf
+        )
         score -= score.max(initial=-1e30)
         return np.exp(score)[None, :]
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
+from online_models.kernels import gather
 from online_models.scratch import best
 from online_models.sources.family import Matrix, Places
 
@@ -110,16 +111,7 @@ class Popularity:
 
     def scores_of(self, union: Ids) -> Matrix:
         """Counts relative to the highest of the union, float32[half-lives, len(union)]."""
-        if not len(union):
-            return np.zeros((len(self.names), 0), dtype=np.float32)
-        if union[-1] < self.sums.shape[1]:
-            counts = self.sums[:, union]
-        else:
-            known = union < self.sums.shape[1]
-            counts = np.where(known, self.sums[:, np.where(known, union, 0)], 0.0)
-        highest = np.maximum(counts.max(axis=1, initial=0.0), 1e-300)
-        out: Matrix = (counts / highest[:, None]).astype(np.float32)
-        return out
+        return gather.relative(self.sums, union)
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
-from online_models.scratch import best
+from online_models.kernels import gather
+from online_models.scratch import Uniter, best
 from online_models.sources.family import NOBODY, Matrix, Places
 
 _START = 256
@@ -78,6 +79,8 @@ class Tastes:
         self.known = known
         self._numbers: dict[str, int] = {}
         self._items: list[dict[int, None]] = []  # by tag, the newest last
+        self._lists: dict[int, Ids] = {}  # the same as arrays, for tags asked about since they changed
+        self._uniter = Uniter()
         self._tags = np.full((_START, tags_of_item), -1, dtype=np.int32)  # by item
         self._scale = np.zeros(_START, dtype=np.float32)  # one over the number of tags; 0 for none
         self._tagged = 0
@@ -96,6 +99,7 @@ class Tastes:
         self._scale[item] = 1.0 / len(numbers)
         self._tagged += 1
         for number in numbers:
+            self._lists.pop(number, None)
             held = self._items[number]
             held[item] = None
             if len(held) > self.width:
@@ -105,8 +109,9 @@ class Tastes:
         """Forget an item."""
         if item >= len(self._scale) or not self._scale[item]:
             return
-        for number in self._tags[item]:
+        for number in self._tags[item].tolist():
             if number >= 0:
+                self._lists.pop(number, None)
                 self._items[number].pop(item, None)
         self._tags[item], self._scale[item] = -1, 0.0
         self._tagged -= 1
@@ -137,10 +142,18 @@ class Tastes:
         if weights is None:
             return TastesTouch(self, query, None, NOBODY)
         strongest = np.argsort(-weights[:-1], kind="stable")[: self.asked].tolist()
-        found = {item for tag in strongest for item in self._items[tag]}.difference(query.recent)
-        ids = np.fromiter(sorted(found), dtype=np.int32, count=len(found))
+        lists = [self._list(tag) for tag in strongest]
+        ids, _ = self._uniter.unite(lists, np.array(query.recent, dtype=np.int32))
         fit = self.scores_of(weights, ids, query)
         return TastesTouch(self, query, weights, best(ids, fit, self.proposed)[0])
+
+    def _list(self, tag: int) -> Ids:
+        """The items of a tag, as an array that is kept until they change."""
+        held = self._lists.get(tag)
+        if held is None:
+            items = self._items[tag]
+            held = self._lists[tag] = np.fromiter(items, dtype=np.int32, count=len(items))
+        return held
 
     def _weights(self, query: Query) -> Scores | None:
         """What each tag is worth to a user, float32[tags + 1], the last 0 for no tag; None while nothing tells."""
@@ -178,9 +191,7 @@ class Tastes:
 
     def scores_of(self, weights: Scores, ids: Ids, query: Query) -> Scores:
         """How well some ascending items fit, float32[n], above 0."""
-        known = np.minimum(ids, len(self._scale) - 1)
-        fit = weights[self._tags[known]].sum(axis=1) * self._scale[known]
-        fit[ids >= len(self._scale)] = 0.0
+        fit = gather.fit(ids, self._tags, self._scale, weights)
         out: Scores = np.exp(np.float32(self.sharpness) * fit)
         if query.shown and len(ids):
             passed, times = np.unique(np.array(query.shown, dtype=np.int64), return_counts=True)
