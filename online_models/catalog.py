@@ -36,6 +36,7 @@ class Catalog:
     def __init__(self, *, undescribed_allowed: bool = True) -> None:
         self.undescribed_allowed = undescribed_allowed
         self._state = np.zeros(1_024, dtype=np.int8)
+        self._end = 0  # above every number described
         self._created = np.zeros(1_024, dtype=np.int64)
         self._provider = np.full(1_024, -1, dtype=np.int32)
         self._tags: dict[int, tuple[int, ...]] = {}
@@ -55,6 +56,7 @@ class Catalog:
 
     def upsert(self, number: int, item: Item, ts: int) -> None:
         """Take a catalogue entry over; it replaces what was known of the item."""
+        self._end = max(self._end, number + 1)
         self._room(number)
         self._state[number] = _AVAILABLE if item.available else _UNAVAILABLE
         created = item.created_at or item.ts or ts
@@ -110,6 +112,15 @@ class Catalog:
     def available(self) -> Ids:
         """All described items that may be shown, by id."""
         return np.flatnonzero(self._state == _AVAILABLE).astype(np.int32)
+
+    def sample(self, rng: np.random.Generator, n: int) -> Ids:
+        """Described items that may be shown, at random: those at ``n`` places drawn, in the order drawn, each once."""
+        if not self._end:
+            return np.zeros(0, dtype=np.int32)
+        drawn = rng.integers(0, self._end, n, dtype=np.int32)
+        once = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
+        there: Ids = once[self._state[once] == _AVAILABLE]
+        return there
 
     def newest(self, n: int) -> Ids:
         """The newest described items that may be shown, at most ``n``, newest first, ties by the lower id."""

@@ -1,7 +1,4 @@
-"""How different the items of a slate are from each other, and how little known: guardrails against a bubble.
-
-Coverage and concentration of exposures over the catalogue are metrics of a worker (``freshet_exposure_*``).
-"""
+"""How exposures spread over items, how different those of a slate are, how little known: against a bubble."""
 
 from __future__ import annotations
 
@@ -41,3 +38,25 @@ def novelty(shown: NDArray[np.int64], total: int) -> float:
     if not len(shown):
         return 0.0
     return float(-np.log2((shown + 1.0) / (total + 2.0)).mean())
+
+
+def gini(counts: NDArray[np.int64]) -> float:
+    """How unevenly exposures are spread over items: 0 for evenly, near 1 for all on one (Gini, 1912).
+
+    >>> gini(np.array([5, 5, 5, 5])), round(gini(np.array([0, 0, 0, 20])), 2)
+    (0.0, 0.75)
+    """
+    return gini_of_shown(counts[counts > 0], len(counts))
+
+
+def gini_of_shown(counts: NDArray[np.int64], items: int) -> float:
+    """The same from the counts of those that were shown alone; ``items`` is how many there are.
+
+    >>> gini_of_shown(np.array([20]), 4), gini_of_shown(np.array([], dtype=np.int64), 4)
+    (0.75, 0.0)
+    """
+    total, never = int(counts.sum()), items - len(counts)
+    if not total:
+        return 0.0
+    ranks = np.arange(never + 1, items + 1)
+    return float(2.0 * (ranks @ np.sort(counts)) / (items * total) - (items + 1) / items)

@@ -185,19 +185,22 @@ class Model:
     # ------------------------------------------------------------------ answering
 
     def candidates(
-        self, query: Query, n: int = 200, *, exclude: Ids = _NO_ITEMS, keep: Keep | None = None
-    ) -> Candidates:
+        self, query: Query, n: int = 200, *, exclude: Ids = _NO_ITEMS, keep: Keep | None = None,
+        also: Ids = _NO_ITEMS,
+    ) -> Candidates:  # fmt: skip
         """At most ``n`` items with their features as of the query.
 
         Args:
             exclude: items to leave out, in any order; unknown ones are ignored.
             keep: given the ids of all that is proposed (ascending, a few hundred), says which are allowed.
+            also: a few items that are to be among them, whatever the sources say.
         """
-        union, scores, failed = self._propose(query, exclude)
+        also = also[also < len(self._alive)]
+        union, scores, failed = self._propose(query, exclude, also)
         if keep is not None:
             allowed = keep(union)
             union, scores = union[allowed], scores[:, allowed]
-        return self._sift(query, n, union, scores, failed)
+        return self._sift(query, n, union, scores, failed, also)
 
     def propose(self, query: Query, n: int = 100) -> dict[str, tuple[Ids, Scores]]:
         """What each source proposes by itself, best first, ties by the lower id."""
@@ -220,7 +223,9 @@ class Model:
             scores[k, places[k]] = said
         return self._sift(query, n, union, scores[:, :-1], ())
 
-    def _propose(self, query: Query, exclude: Ids) -> tuple[Ids, Matrix, tuple[str, ...]]:
+    def _propose(
+        self, query: Query, exclude: Ids, also: Ids = _NO_ITEMS
+    ) -> tuple[Ids, Matrix, tuple[str, ...]]:
         """Every item that some source has something to say about, and what each source says."""
         touches: dict[str, Touch] = {}
         failed: list[str] = []
@@ -231,7 +236,7 @@ class Model:
                 self._failed(name, failed)
         lists = [touch.ids for touch in touches.values()]
         own = np.array([i for i in query.recent if i < len(self._alive)], dtype=np.int32)
-        union, places = self._uniter.unite([*lists, own], exclude, self._alive)
+        union, places = self._uniter.unite([*lists, own, also], exclude, self._alive)
         at = dict(zip(touches, places, strict=False))
         rows: list[Matrix] = []
         for name, family in self._families.items():
@@ -250,10 +255,15 @@ class Model:
         if self.stats[f"source_failed.{name}"] == 1:
             log.exception("source %s gave no answer; requests go on without it", name)
 
-    def _sift(self, query: Query, n: int, union: Ids, scores: Matrix, failed: tuple[str, ...]) -> Candidates:
+    def _sift(
+        self, query: Query, n: int, union: Ids, scores: Matrix, failed: tuple[str, ...], also: Ids = _NO_ITEMS
+    ) -> Candidates:
         if len(union) > max(self.union, n):
             highest = np.maximum(scores.max(axis=1), np.float32(1e-30))
-            rows = _highest((scores / highest[:, None]).sum(axis=0), max(self.union, n))
+            said = (scores / highest[:, None]).sum(axis=0)
+            if len(also):
+                said[np.isin(union, also)] = np.inf
+            rows = _highest(said, max(self.union, n))
             union, scores = union[rows], scores[:, rows]
         since_first, since_last = self._ages(union)
         rows_of_all = features.compute(scores, union, query, since_first, since_last)
@@ -261,6 +271,8 @@ class Model:
         if len(union) <= n:
             return Candidates(union, rows_of_all, loudest(scores), buckets, failed)
         worth = self.head.sift(rows_of_all, buckets)
+        if len(also):
+            worth[np.isin(union, also)] = np.inf
         for source, k in self._reserved:
             told = np.flatnonzero(scores[source])
             worth[told[np.argsort(-scores[source, told], kind="stable")[:k]]] = np.inf

@@ -29,6 +29,7 @@ from serving import filters
 from serving.explain import reasons
 from serving.fallback import LastGood, again
 from serving.filters import Asked, FilterChain
+from serving.newcomers import NOBODY, Newcomers
 from serving.ranking import Ranked, Ranking
 from serving.retrieval import Retrieval
 from serving.selection import Selected, Selection
@@ -64,6 +65,7 @@ class Recommender:
         self.retrieval = Retrieval(learner.model, learner.counters, catalog, n=candidates)
         self.ranking = Ranking(learner)
         self.selection = Selection(learner.model, learner.counters, catalog, namespace)
+        self.newcomers = Newcomers(catalog, learner.counters)
         self.last_good = LastGood()
         self.exploring = True
         self.stats: Counter[str] = Counter()
@@ -130,11 +132,13 @@ class Recommender:
         request, record = asked.request, asked.record
         keep = FilterChain(self._filters, asked)
         query = record.query(hash64(request.user_id), now)
-        candidates = self.retrieval.candidates(query, keep, treatment.candidates)
+        exploring = self.exploring and self.registry.exploring and treatment.exploring
+        further = exploring and self.selection.looks_further(request, asked.surface)
+        also = self.newcomers.draw(request.request_id) if further else NOBODY
+        candidates = self.retrieval.candidates(query, keep, treatment.candidates, also)
         failed = ", ".join(candidates.failed)
         version = treatment.model or self.registry.version_for(request.user_id)
         ranked = self.ranking.order(candidates, record, request.surface, now, version)
-        exploring = self.exploring and self.registry.exploring and treatment.exploring
 
         def scores_for(policy: str, seed: int) -> NDArray[np.float64]:
             return self.ranking.scores_for(policy, ranked, seed)

@@ -32,9 +32,15 @@ class Retrieval:
         self.model, self.counters, self.catalog = model, counters, catalog
         self.n, self.reserve = n, reserve
 
-    def candidates(self, query: Query, keep: FilterChain, n: int | None = None) -> Candidates:
-        """What the sources propose, without what the filters remove; ``n`` at most in place of the usual number."""
-        return self.model.candidates(query, n or self.n, keep=keep)
+    def candidates(
+        self, query: Query, keep: FilterChain, n: int | None = None, also: Ids = _NONE
+    ) -> Candidates:
+        """What the sources propose and what is to be there ``also``, without what the filters remove.
+
+        Args:
+            n: at most so many in place of the usual number.
+        """
+        return self.model.candidates(query, n or self.n, keep=keep, also=also)
 
     def reserves(
         self, wanted: int, taken: Ids, surface: str, now: int, keep: FilterChain

@@ -17,6 +17,7 @@ from online_models.bandit import Greedy, Policy
 from online_models.catalog import Catalog
 from online_models.counters import IMPRESSION, ItemCounters
 from online_models.model import Model
+from serving.newcomers import NEW_BELOW
 from serving.ranking import Ranked, policy_of
 from serving.reranking import Diversity, TagCap, best_slate, tag_table
 from serving.types import SlateRequest, SurfacePolicy
@@ -24,9 +25,6 @@ from serving.types import SlateRequest, SurfacePolicy
 Places = NDArray[np.intp]
 Scores = NDArray[np.float64]
 ScoresFor = Callable[[str, int], Scores]
-
-NEW_BELOW = 30
-"""An item with fewer impressions than this is new: nobody can know yet whether it is any good."""
 
 _STEPS = 255
 _NONE = np.zeros(0, dtype=np.intp)
@@ -85,10 +83,23 @@ class Selection:
             return self._drawn(request, ranked, surface, scores_for)
         slot = self._new_item_slot(request, surface) if exploring else None
         slate = self._greedy(request, ranked, surface, slot)
+        if slot is not None and not self._holds_new(ranked, slate, slot):
+            slot = None
         pair = bandit.swapped_pair(rid, name, len(slate.chosen), surface.swap_share) if exploring else None
         if pair is None:
             return Selected(slate, False, None, slot)
         return Selected(_swapped(slate, pair), False, pair, slot)
+
+    def looks_further(self, request: SlateRequest, surface: SurfacePolicy) -> bool:
+        """Whether candidates of this request are to hold items that no source proposes.
+
+        Those of requests that are drawn at random, and every second one with a slot for a new item: the other half of
+        these slots is left to what has just arrived, which sources do propose.
+        """
+        if bandit.is_randomised(request.request_id, request.surface, surface.randomised_share):
+            return True
+        slot = self._new_item_slot(request, surface)
+        return slot is not None and bandit.stable_hash("further", request.request_id) % 2 == 0
 
     def _drawn(
         self, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy, scores_for: ScoresFor
@@ -142,6 +153,11 @@ class Selection:
         span = max(1, request.n - 3)
         at = 3 + bandit.stable_hash("new slot", request.request_id) % span
         return min(at, request.n - 1)
+
+    def _holds_new(self, ranked: Ranked, slate: bandit.Slate, slot: int) -> bool:
+        """Whether there was a new item for the slot: a target is met by what is shown, not by what was meant."""
+        places = np.array(slate.chosen[slot : slot + 1], dtype=np.intp)
+        return bool((self._counters.exact(ranked.candidates.ids[places], IMPRESSION) < NEW_BELOW).any())
 
     def _new(self, ranked: Ranked) -> Places:
         """Places of the candidates that hardly anybody has seen."""

@@ -16,7 +16,7 @@ from serving.assembly import assemble
 from serving.recommender import Recommender
 from serving.types import SurfacePolicy
 from streams.metered import Metered
-from streams.monitor import Monitor
+from streams.monitor import Monitor, bubble_of
 from streams.replica import Replica
 from streams.settings import Settings
 from streams.slates import CpuBudget
@@ -95,7 +95,7 @@ def learnt(
         namespace=settings.namespace,
         exploring=settings.exploration,
     )
-    monitor = Monitor(parts.watch)
+    monitor = Monitor(parts.watch, bubble_of(parts) if watching else None, parts.interner)
     parts.learner.watch = monitor if watching else None
     if watching and settings.order_learning_share > 0.0:
         parts.learner.order_budget = Metered(CpuBudget(settings.order_learning_share), time.monotonic)

@@ -12,24 +12,12 @@ from prometheus_client.registry import Collector
 
 from online_models.catalog import Catalog
 from online_models.counters import ItemCounters
+from online_models.diversity import gini
 
 HELD_S = 15.0
 """Sums over all items are taken at most so often."""
 LEAST_SHOWN = 100
 """A provider with fewer impressions is left out of comparisons."""
-
-
-def gini(counts: NDArray[np.int64]) -> float:
-    """How unevenly exposures are spread over items: 0 for evenly, near 1 for all on one (Gini, 1912).
-
-    >>> gini(np.array([5, 5, 5, 5])), round(gini(np.array([0, 0, 0, 20])), 2)
-    (0.0, 0.75)
-    """
-    n, total = len(counts), int(counts.sum())
-    if not n or not total:
-        return 0.0
-    ranks = np.arange(1, n + 1)
-    return float(2.0 * (ranks @ np.sort(counts)) / (n * total) - (n + 1) / n)
 
 
 def disparity(values: NDArray[np.float64]) -> float:

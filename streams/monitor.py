@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 
+import numpy as np
 import orjson
 
 from online_models import ops_signals
+from online_models.bubble import BubbleWatch
+from online_models.counters import IMPRESSION, ItemCounters
 from online_models.drift import DriftSignal
+from online_models.events import Exposure
+from online_models.interning import Interner
 from online_models.labels import Labelled
 from online_models.watch import QualityWatch
+from serving.assembly import Parts
 
 
 class Monitor:
@@ -18,16 +25,29 @@ class Monitor:
 
     Args:
         watch: measures quality and looks for drift.
+        bubble: measures what is shown; None watches nothing of it.
+        interner: numbers of items by name, for ``bubble``.
     """
 
-    def __init__(self, watch: QualityWatch) -> None:
-        self.watch = watch
+    def __init__(
+        self, watch: QualityWatch, bubble: BubbleWatch | None = None, interner: Interner | None = None
+    ) -> None:
+        self.watch, self.bubble, self._interner = watch, bubble, interner
         self.counts: Counter[tuple[str, str]] = Counter()  # series, severity
         self._waiting: list[DriftSignal] = []
 
     def observe(self, label: Labelled, predicted: float) -> None:
         """A label with the probability as served, before it is learnt."""
         self.watch.observe(label, predicted)
+
+    def served(self, exposures: Iterable[Exposure]) -> None:
+        """Slates that were served, as the log holds them."""
+        if self.bubble is None or self._interner is None:
+            return
+        for exposure in exposures:
+            numbers = [self._interner.get(slot.item_id) for slot in exposure.items]
+            known = [number for number in numbers if number is not None]
+            self.bubble.served(np.array(known, dtype=np.int32), exposure.ts)
 
     def lost_range(self, partition: int, position: int, log_start: int, ts: int) -> None:
         """The log no longer holds the position to read on from."""
@@ -39,10 +59,26 @@ class Monitor:
 
     def take(self) -> list[DriftSignal]:
         """Signals since the last call."""
-        signals = [*self._waiting, *self.watch.take_signals()]
+        of_bubble = self.bubble.take_signals() if self.bubble is not None else []
+        signals = [*self._waiting, *self.watch.take_signals(), *of_bubble]
         self._waiting = []
         self.counts.update((signal.name.partition(":")[0], signal.severity) for signal in signals)
         return signals
+
+
+def bubble_of(parts: Parts) -> BubbleWatch:
+    """What watches the slates of a process, by its own vectors, counts and catalogue."""
+    counters, catalog = parts.learner.counters, parts.catalog
+    return BubbleWatch(
+        parts.learner.model.vectors,
+        lambda ids: (counters.exact(ids, IMPRESSION), _impressions(counters)),
+        lambda: len(catalog),
+    )
+
+
+def _impressions(counters: ItemCounters) -> int:
+    """Of all surfaces together."""
+    return sum(row.get(IMPRESSION, 0) for row in counters.surfaces.values())
 
 
 def encoded(signal: DriftSignal) -> bytes:

@@ -32,6 +32,7 @@ from streams.decisions import Decisions
 from streams.faust_app import FreshetApp, make_app, use_uvloop
 from streams.faust_app import run as run_apps
 from streams.ingest import Ingest, Partition
+from streams.metrics_bubble import Bubble
 from streams.metrics_models import Learning
 from streams.metrics_slates import SlateMeter
 from streams.metrics_spread import Spread
@@ -139,6 +140,7 @@ class Worker:
     def committed(self, held: Held, outcome: Outcome) -> None:
         """Learn from a batch that is safe, and note who is owed a slate."""
         self.canary.committed(outcome)
+        self.monitor.served(outcome.exposures)
         self.replica.learner.learn(outcome)
         self._untold += len(outcome.interactions)
         if self._untold >= self.settings.mix_interval_events:
@@ -360,6 +362,8 @@ class Worker:
         self.registry.register(Learning(self.replica.learner, self.monitor))
         self.registry.register(Spread(self.replica.learner.counters, self.replica.catalog))
         self.registry.register(self.burns)
+        if self.monitor.bubble is not None:
+            self.registry.register(Bubble(self.monitor.bubble))
         metrics.process(self.registry)
         metrics.expose(self.registry, self.settings.metrics_port, self.settings.metrics_host)
 
