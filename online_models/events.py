@@ -20,6 +20,8 @@ Position = Annotated[int, Interval(ge=0, le=10_000)]
 Share = Annotated[float, Interval(ge=0.0, le=1.0)]
 Context = Annotated[dict[str, Any], MaxLen(64)]
 MAX_SLOTS = 500
+VALUED = frozenset({"watch"})
+"""Actions whose ``value`` says how much, from 0 to 1: the share that was watched, read or heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Click:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """Anything else a user does to an item: like, purchase, dislike, not_interested, ..."""
+    """Anything else a user does to an item: like, purchase, skip, watch, dislike, not_interested, ..."""
 
     type: Literal["action"]
     event_id: Id

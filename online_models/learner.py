@@ -26,6 +26,7 @@ from online_models.examination import Examination
 from online_models.heads import BASE, Heads, Recipe, challenger
 from online_models.labels import Kind, Labelled
 from online_models.model import FLOOR, Model
+from online_models.objectives import Objectives
 from online_models.ranker import ClickRanker
 from online_models.registry import Registry
 from online_models.state import Outcome
@@ -70,6 +71,7 @@ class Learner:
 
     Args:
         calibration: of the click head, moved by ``watch``; one of its own when not given.
+        objectives: the heads of further actions; none when not given.
         watch: told of each labelled slot before it is learnt; None measures nothing.
         remembered: how many users' latest candidates are kept for the ordering head to learn from.
 
@@ -84,6 +86,7 @@ class Learner:
         counters: ItemCounters,
         *,
         calibration: Calibration | None = None,
+        objectives: Objectives | None = None,
         watch: Watch | None = None,
         remembered: int = 4_096,
     ) -> None:
@@ -92,6 +95,7 @@ class Learner:
         self.model, self.ranker, self.counters = model, ranker, counters
         self.calibration = calibration or Calibration()
         self.examination = Examination()
+        self.objectives = objectives or Objectives(ranker.features)
         self.watch = watch
         self._click = ClickSchema.of(model.schema)
         if ranker.features != self._click.names:
@@ -213,6 +217,9 @@ class Learner:
         if label.schema != self.schema:
             self.stats["labels_of_other_schema"] += 1
             return
+        if label.action != CLICK:
+            self.objectives.learn(label)
+            return
         for heads in self.heads.values():
             heads.learn_label(label)
 
@@ -221,6 +228,7 @@ class Learner:
     def take(self) -> tuple[tuple[Interaction, ...], dict[str, Arrays]]:
         """What was learnt here since last asked."""
         learners = {part: told for heads in self.heads.values() for part, told in heads.take_delta().items()}
+        learners |= self.objectives.take_delta()
         if self._uncounted.counts:
             learners["counters"] = to_arrays(self._uncounted)
             self._uncounted = CounterBatch(self.counters.half_life_ms)
@@ -246,6 +254,8 @@ class Learner:
         for heads in self.heads.values():
             if harmful := heads.merge(delta.learners, labelled_here=self.watch is not None):
                 raise DeltaRefused(f"{harmful}: the gradients of {delta.worker} are out of bounds")
+        if harmful := self.objectives.merge(delta.learners):
+            raise DeltaRefused(f"{harmful}: the sums of {delta.worker} are out of bounds")
 
     def _calibrate(self, worker: str, told: Arrays) -> None:
         """Who sees no labels takes the mean of what the workers say, of the last that were heard."""
@@ -265,6 +275,7 @@ class Learner:
             "counters": self.counters.arrays(),
             "calibration": self.calibration.arrays(),
             "examination": self.examination.arrays(),
+            **self.objectives.components(),
         } | {
             part: arrays
             for heads in self.heads.values()
@@ -280,6 +291,7 @@ class Learner:
         self.calibration.load(components["calibration"])
         if "examination" in components:  # older snapshots hold none
             self.examination.load(components["examination"])
+        self.objectives.load(components)
         self._stored = {name: arrays for name, arrays in components.items() if "@" in name}
         for heads in self.heads.values():
             heads.load(self._stored)

@@ -2,14 +2,14 @@
 
 Three opinions, each with as much say as it has evidence:
 
-    shared = base + n / (n + 50) * (regression - base)      in log-odds; n actions seen, fading
+    shared = base + n / (n + 50) * regression      in log-odds; n actions seen, fading
     answer = shared + ln of the item's factor + ln of the surface's factor
 
 The *base* is how often a shown slot led to the action at all; the *regression* is that of the click head
-(:class:`online_models.ranker.ClickRanker`), on the same features as served; the *item's factor* is what it earned over
-what ``shared`` expected of it (:mod:`online_models.item_sums`). So an action seen a handful of times says its base
-rate of every item, and not noise. The *surface's factor*, lately observed over foretold, calibrates the whole; all of
-it but the regression are sums, which those of several workers add up to exactly.
+(:class:`online_models.ranker.ClickRanker`) above that base, on the same features as served; the *item's factor* is
+what it earned over what ``shared`` expected of it (:mod:`online_models.item_sums`). So an action seen a handful of
+times says its base rate of every item, and not noise. The *surface's factor*, lately observed over foretold, calibrates
+the whole. All of it but the regression are sums, which those of several workers add up to exactly.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ class ObjectiveHead:
     >>> row = np.zeros(1, dtype=np.float32)
     >>> for k in range(400):
     ...     _ = head.learn(row, item=k % 2, value=float(k % 8 == 0), ts=k)
-    >>> head.predict(row[None], np.array([0], dtype=np.int32), now=400).round(2).tolist()
-    [0.25]
-    >>> head.predict(row[None], np.array([1], dtype=np.int32), now=400).round(2).tolist()
-    [0.01]
+    >>> head.predict(row[None], np.array([0], dtype=np.int32), now=400).round(1).tolist()
+    [0.3]
+    >>> head.predict(row[None], np.array([1], dtype=np.int32), now=400).round(1).tolist()
+    [0.0]
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class ObjectiveHead:
             features,
             surfaces=surfaces,
             negative_rate=1.0 if valued or after_click else negative_rate,
-            prior_rate=PRIOR_RATE,
+            prior_rate=0.5,  # what differs from the base is learnt, from nothing
             half_life_ms=half_life_ms,
         )
         self.items = ItemSums(half_life_ms, items)
@@ -136,10 +136,14 @@ class ObjectiveHead:
         return names.index(surface) if surface in names else len(names)
 
     def _shared(self, rows: Rows, now: int, positions: int | NDArray[np.int_], surface: str) -> Floats:
-        base = self.base(now)
-        start = math.log(base / (1.0 - base))
-        out: Floats = start + self.trust(now) * (self.regression.logits(rows, positions, surface) - start)
+        out: Floats = self._base_logit(now) + self.trust(now) * self.regression.logits(
+            rows, positions, surface
+        )
         return out
+
+    def _base_logit(self, now: int) -> float:
+        base = self.base(now)
+        return math.log(base / (1.0 - base))
 
     # ------------------------------------------------------------------ learning
 
@@ -161,8 +165,9 @@ class ObjectiveHead:
         self.surfaces.add(
             self._place(surface), ts=ts, shown=many, observed=value, expected=many * _sigmoid(logit)
         )
+        offset = self._base_logit(ts)
         self.items.add(item, ts=ts, shown=many, observed=value, expected=many * _sigmoid(shared))
-        self.regression.learn(row, value, ts=ts, position=position, surface=surface)
+        self.regression.learn(row, value, ts=ts, position=position, surface=surface, offset=offset)
         self._untold += 1
         return told, many
 
@@ -173,10 +178,11 @@ class ObjectiveHead:
         if not self._accepts(row):
             return
         kept = self._keeps(row, item)
+        offset = self._base_logit(ts)
         self.items.add(item, ts=ts, shown=0.0, observed=value, expected=0.0)
         self.surfaces.add(self._place(surface), ts=ts, shown=0.0, observed=value, expected=0.0)
         self.regression.learn_correction(
-            row, ts=ts, position=position, surface=surface, negative_kept=kept, value=value
+            row, ts=ts, position=position, surface=surface, negative_kept=kept, value=value, offset=offset
         )
         self._untold += 1
 

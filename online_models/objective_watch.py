@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from online_models.drift import DriftSignal, Hushed, SeriesDetector, scaled_log_loss
+from online_models.recovery import Recovery
 
 WINDOW = 10_000.0
 """Closed slots that quality looks back on, fading."""
@@ -66,12 +67,14 @@ class ObjectiveWatch:
         delta = _DELTA / max(2 * len(self._of), 1)
         self._detectors = {
             action: (
-                SeriesDetector(f"rate:{action}", cause=f"objective:{action}", delta=delta),
-                SeriesDetector(f"loss:{action}", cause=f"objective:{action}", delta=delta, direction="up"),
+                SeriesDetector(f"objective_rate:{action}", cause=f"objective:{action}", delta=delta),
+                SeriesDetector(
+                    f"objective_loss:{action}", cause=f"objective:{action}", delta=delta, direction="up"
+                ),
             )
             for action in self._of
         }
-        self.hushed = Hushed()
+        self.hushed, self.recovery = Hushed(), Recovery()
         self.corrections: Counter[str] = Counter()
         self._signals: list[DriftSignal] = []
 
@@ -97,8 +100,14 @@ class ObjectiveWatch:
         came, foretold = np.array(of.came), np.array(of.foretold)
         of.came, of.foretold = [], []
         rate, loss = self._detectors[action]
-        found = [rate.update(came, ts), loss.update(scaled_log_loss(came > 0, foretold), ts)]
-        self._signals += self.hushed.admit([signal for signal in found if signal is not None])
+        found: list[DriftSignal] = []
+        for detector, values in ((rate, came), (loss, scaled_log_loss(came > 0, foretold))):
+            signal = detector.update(values, ts)
+            found += [signal] if signal is not None else []
+            self._signals += self.recovery.watch(detector.name, values, ts, changed=signal is not None)
+        told = self.hushed.admit(found)
+        self.recovery.told(told)
+        self._signals += told
 
     def take_signals(self) -> list[DriftSignal]:
         """Drift signals since the last call."""

@@ -161,16 +161,18 @@ class ClickRanker:
     # ------------------------------------------------------------------ learning
 
     def learn(
-        self, row: Rows, clicked: float, *, ts: int, position: int = 0, surface: str = "default"
-    ) -> None:
+        self, row: Rows, clicked: float, *, ts: int, position: int = 0, surface: str = "default",
+        offset: float = 0.0,
+    ) -> None:  # fmt: skip
         """Learn one shown slot; negatives were kept at ``negative_rate`` by the caller (:func:`keep_negative`).
 
-        ``clicked`` may be a share: with all negatives kept its mean is what is learnt.
+        ``clicked`` may be a share: with all negatives kept its mean is what is learnt. ``offset`` is what is known of
+        the log-odds already; the rest is learnt.
 
         A row of another length or with a value that is not finite is left out and counted in ``refused``.
         """
         if self._accepts(row):
-            self._learn(self.vector(row, position, surface), clicked, 1.0, ts)
+            self._learn(self.vector(row, position, surface), clicked, 1.0, ts, offset)
 
     def learn_correction(
         self,
@@ -181,6 +183,7 @@ class ClickRanker:
         surface: str = "default",
         negative_kept: bool = True,
         value: float = 1.0,
+        offset: float = 0.0,
     ) -> None:
         """A click came after its slot was learnt as a negative: unlearn that, learn a positive (or ``value`` of one).
 
@@ -189,19 +192,19 @@ class ClickRanker:
         if not self._accepts(row):
             return
         x = self.vector(row, position, surface)
-        p = min(self._sampled(x), 1 - 1e-12) if negative_kept else 0.0
-        self._learn(x, True, value / (1.0 - p), ts)
+        p = min(self._sampled(x, offset), 1 - 1e-12) if negative_kept else 0.0
+        self._learn(x, True, value / (1.0 - p), ts, offset)
 
-    def _learn(self, x: NDArray[np.float64], clicked: float, w: float, ts: int) -> None:
+    def _learn(self, x: NDArray[np.float64], clicked: float, w: float, ts: int, offset: float = 0.0) -> None:
         """What ``pipeline.learn_one`` does with an intercept of ``-ln negative_rate``, without its dicts."""
-        self.optimizer.learn(x * (w * (self._sampled(x) - clicked)), ts)
+        self.optimizer.learn(x * (w * (self._sampled(x, offset) - clicked)), ts)
         self._told = False
         self.examples += 1
         self._since_delta += 1
 
-    def _sampled(self, x: NDArray[np.float64]) -> float:
+    def _sampled(self, x: NDArray[np.float64], offset: float = 0.0) -> float:
         """P(click) among the sampled examples."""
-        logit = float(self.optimizer.weights @ x) - math.log(self.negative_rate)
+        logit = float(self.optimizer.weights @ x) + offset - math.log(self.negative_rate)
         return 1.0 / (1.0 + math.exp(-max(logit, -700.0)))
 
     def _accepts(self, row: Rows) -> bool:

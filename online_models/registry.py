@@ -18,12 +18,14 @@ import orjson
 from online_models.bandit import stable_hash
 from online_models.errors import FreshetError
 from online_models.heads import BASE, Recipe
+from online_models.objective_weights import Weights
 
 State = Literal["candidate", "shadow", "canary", "live", "retired"]
-What = Literal["register", "promote", "retire", "rollback", "release", "explore", "pause", "resume"]
+What = Literal["register", "promote", "retire", "rollback", "release", "explore", "pause", "resume", "weigh"]
 MOST_HELD = 4
 """Versions that learn or answer at once: each costs memory and a part of every event's time."""
 MOST_KEPT = 10_000
+MOST_SURFACES = 1_000
 FOREVER_MS = 4_102_444_800_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 _NEXT: dict[State, State] = {"candidate": "shadow", "shadow": "canary", "canary": "live"}
@@ -41,7 +43,8 @@ class Change:
         version: that is changed; for a rollback the one to be taken back, so that none is taken back twice.
         share: of users that a canary answers.
         on: for ``explore``: whether exploration is on.
-        details: a recipe when registered; else what the version had learnt (offsets, data window, feature schema, code
+        details: a recipe when registered; the ``surface`` and its ``weights`` by action for ``weigh``, without weights
+            as the settings have them; else what the version had learnt (offsets, data window, feature schema, code
             version, metrics), or the evidence of a rollback or pause. For ``pause`` and ``resume`` also ``until``, ms
             since the epoch: when a guard's pause ends, and until when no guard pauses again what a person has resumed.
     """
@@ -128,6 +131,7 @@ class Registry:
         self.paused_until = 0  # experiments, ms since the epoch
         self.paused_by = ""
         self.open_until = 0  # somebody resumed them: no guard pauses them before
+        self.weights: dict[str, Weights] = {}  # by surface; of one that is not here the settings hold
         self.audit: list[Entry] = []
         self._seen: set[str] = set()
 
@@ -160,6 +164,8 @@ class Registry:
             case "resume":
                 self.paused_until, self.paused_by = 0, ""
                 self.open_until = int(change.details.get("until", 0))
+            case "weigh":
+                return self._weigh(change.details)
         return ""
 
     def _pause(self, change: Change) -> str:
@@ -265,6 +271,21 @@ class Registry:
         if version is None or version.state not in ("candidate", "shadow"):
             return f"only a candidate or a shadow is retired; {change.version!r} is none"
         version.state, version.since = "retired", change.ts
+        return ""
+
+    def _weigh(self, details: Mapping[str, Any]) -> str:
+        surface, weights = details.get("surface"), details.get("weights")
+        if not isinstance(surface, str) or not 1 <= len(surface) <= 64:
+            return f"a surface is called by 1 to 64 characters, not {surface!r}"
+        if not weights:
+            self.weights.pop(surface, None)
+            return ""
+        if surface not in self.weights and len(self.weights) >= MOST_SURFACES:
+            return f"weights of {MOST_SURFACES} surfaces are held already: reset one"
+        try:
+            self.weights[surface] = Weights.parse(weights)
+        except (ValueError, AttributeError, TypeError) as error:
+            return str(error)
         return ""
 
     def _rollback(self, change: Change) -> str:

@@ -16,7 +16,7 @@ from fastapi import Depends, FastAPI, Path, Query, Request, Response
 
 from online_models.errors import StoreUnavailable
 from online_models.history import UserRecord
-from serving import console_api, current, wire
+from serving import api_objectives, console_api, current, wire
 from serving.api_metrics import ApiMetrics, Measured
 from serving.api_types import Accepted, Ask, Count, ItemId, Problem, RequestId, Surface, UserId
 from serving.problems import ProblemError, install
@@ -66,12 +66,14 @@ def create_app(
     metrics: ApiMetrics,
     lifespan: AbstractAsyncContextManager[None] | None = None,
     console: console_api.Feed | None = None,
+    operators: api_objectives.Operators | None = None,
 ) -> FastAPI:
     """The application.
 
     Args:
         lifespan: entered while the application runs.
         console: what the live console at ``/`` is told; None leaves the console out.
+        operators: what weights are read and changed by; None leaves that out.
     """
 
     async def entered(_: FastAPI) -> AsyncIterator[None]:
@@ -94,6 +96,8 @@ def create_app(
     _items(app, backend)
     _events(app, backend)
     _operations(app, backend)
+    if operators is not None:
+        api_objectives.install(app, operators)
     if console is not None:
         console_api.install(app, backend, console)
     return app

@@ -13,8 +13,10 @@ from online_models.events import Item
 from online_models.interning import Interner
 from online_models.learner import Learner
 from online_models.model import Model
+from online_models.objectives import Objectives
 from online_models.ranker import ClickRanker
 from online_models.watch import QualityWatch
+from online_models.windows import Window
 from serving.recommender import Recommender
 from serving.types import SurfacePolicy
 
@@ -44,12 +46,14 @@ def assemble(
     candidates: int = 200,
     namespace: str = "freshet",
     exploring: bool = True,
+    windows: Mapping[str, Window] | None = None,
     model: Model | None = None,
 ) -> Parts:
     """The parts, with nothing learnt yet; nothing is watched until ``learner.watch`` is set.
 
     Args:
         surfaces: how slates are made, by surface; the first stands for any other.
+        windows: the actions beside the click that have a head, and how each is waited for.
         model: one of its own, in place of the model as shipped.
 
     >>> parts = assemble({"default": SurfacePolicy()})
@@ -60,7 +64,8 @@ def assemble(
     names = ClickSchema.of(model.schema).names
     ranker = ClickRanker(names, surfaces=tuple(surfaces), negative_rate=negative_rate)
     catalog, interner = Catalog(), Interner()
-    learner = Learner(model, ranker, ItemCounters(half_life_ms))
+    objectives = Objectives(names, windows, surfaces=tuple(surfaces))
+    learner = Learner(model, ranker, ItemCounters(half_life_ms), objectives=objectives)
     watch = QualityWatch(
         ranker,
         DriftMonitor(ranker.features),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from online_models.candidates import Candidates
 from online_models.heads import Heads
 from online_models.learner import Learner
+from online_models.objective_value import Valued
 from serving.types import SlateRequest
 
 MOST = 12
@@ -40,4 +41,19 @@ def reasons(
         "click": {name: round(value, 4) for name, value in click[:MOST]},
         "click_weight": round(heads.click_weight, 4),
         "features": served,
+    }
+
+
+def worth(valued: Valued | None, row: int) -> dict[str, Any]:
+    """What showing a candidate is worth, where more than clicks counts: each head's word, the weights, the sum."""
+    if valued is None:
+        return {}
+    said = {"click": valued.clicks, **valued.said}
+    return {
+        "objectives": {
+            "weights": valued.weights.plain(),
+            "said": {action: round(float(p[row]), 6) for action, p in said.items()},
+            "after_click": sorted(set(valued.after_click) & set(valued.said)),
+            "value": round(float(valued.value(valued.clicks)[row]), 6),
+        }
     }

@@ -14,6 +14,8 @@ from online_models.features import Rows
 from online_models.heads import Heads
 from online_models.history import UserRecord
 from online_models.learner import Learner
+from online_models.objective_value import Valued
+from online_models.objective_weights import CLICKS, Weights
 from serving.types import SurfacePolicy
 
 Floats = NDArray[np.float64]
@@ -24,7 +26,8 @@ _SUNK = -1e9
 class Ranked:
     """Candidates with their scores; ``place`` is 0 for the best, ties by the lower item id.
 
-    ``extra`` is what the click head reads beside the ordering head's features, float32[n, 6].
+    ``extra`` is what the click head reads beside the ordering head's features, float32[n, 6]; ``worth`` is None where
+    the order is for clicks alone.
     """
 
     candidates: Candidates
@@ -32,6 +35,7 @@ class Ranked:
     place: NDArray[np.intp]
     extra: Rows
     heads: Heads
+    worth: Valued | None = None
 
     def served(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float16], int]:
         """The click head's features of some candidates, as logged and later learnt from, and how many were missing."""
@@ -55,9 +59,18 @@ class Ranking:
         return of.get(version) or of[self._learner.live]
 
     def order(
-        self, c: Candidates, record: UserRecord | None, surface: str, now: int, version: str = ""
+        self,
+        c: Candidates,
+        record: UserRecord | None,
+        surface: str,
+        now: int,
+        version: str = "",
+        weights: Weights = CLICKS,
     ) -> Ranked:
-        """All candidates scored by the heads of a version, by default the live one; a score not finite sinks."""
+        """All candidates scored by the heads of a version, by default the live one; a score not finite sinks.
+
+        With weights that name more than clicks, what that makes is the click's part of what each is worth.
+        """
         heads = self.heads(version)
         scores = _finite(heads.ordering.order(c))
         place = _places(scores)
@@ -73,7 +86,18 @@ class Ranking:
             )
             scores = _finite(scores + weight * (logits + ranker.constant(surface)))
             place = _places(scores)
-        return Ranked(c, scores, place, extra, heads)
+        ranked = Ranked(c, scores, place, extra, heads)
+        return ranked if weights.clicks_alone else self._valued(ranked, weights, surface, now)
+
+    def _valued(self, ranked: Ranked, weights: Weights, surface: str, now: int) -> Ranked:
+        """The same candidates by what showing them is worth, all actions together."""
+        c, heads, objectives = ranked.candidates, ranked.heads, self._learner.objectives
+        rows = ranked.served(np.arange(len(c.ids)))[0].astype(np.float32)
+        clicks = heads.calibration.predict(heads.ranker.logits(rows, 0, surface), surface)
+        said = objectives.predict(dict(weights.of), rows, c.ids, now, surface)
+        worth = Valued.of(weights, ranked.scores, clicks, heads.click_weight, said, objectives.after_click)
+        scores = _finite(worth.scores)
+        return Ranked(c, scores, _places(scores), ranked.extra, heads, worth)
 
     def probabilities(
         self,
@@ -88,16 +112,23 @@ class Ranking:
         return heads.calibration.predict(logits, surface)
 
     def scores_for(self, policy: str, ranked: Ranked, seed: int) -> Floats:
-        """What a policy draws by: the scores of both heads, or for those that need them the click head's."""
+        """What a policy draws by: the scores of the order, or for those that need them the click head's.
+
+        With weights these are the value by the same.
+        """
         if policy not in ("squarecb", "thompson", "linucb"):
             return ranked.scores
         rows = ranked.served(np.arange(len(ranked.scores)))[0].astype(np.float32)
-        ranker = ranked.heads.ranker
+        ranker, worth = ranked.heads.ranker, ranked.worth
         if policy == "squarecb":
-            return ranker.predict_many(rows)
+            return ranker.predict_many(rows) if worth is None else worth.between(worth.clicks)
         if policy == "thompson":
-            return ranker.head_logits(rows, seed=seed)
-        return np.stack([ranker.logits(rows), ranker.logit_errors(rows)])
+            logits = ranker.head_logits(rows, seed=seed)
+            return logits if worth is None else worth.by_head(logits, worth.clicks)
+        errors = ranker.logit_errors(rows)
+        if worth is not None:
+            return worth.with_width(worth.clicks, errors)
+        return np.stack([ranker.logits(rows), errors])
 
 
 def _finite(scores: Floats) -> Floats:

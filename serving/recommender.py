@@ -24,9 +24,11 @@ from online_models.history import UserRecord
 from online_models.identity import hash64
 from online_models.interning import Interner
 from online_models.learner import Learner
+from online_models.objective_value import Valued
+from online_models.objective_weights import CLICK
 from online_models.registry import Registry
 from serving import filters
-from serving.explain import reasons
+from serving.explain import reasons, worth
 from serving.fallback import LastGood, again
 from serving.filters import Asked, FilterChain
 from serving.newcomers import NOBODY, Newcomers
@@ -34,7 +36,7 @@ from serving.ranking import Ranked, Ranking
 from serving.retrieval import Retrieval
 from serving.selection import Selected, Selection
 from serving.treatments import HeldOutItemsFilter, Treatment, Treatments
-from serving.types import Choice, Slate, SlateItem, SlateRequest, SurfacePolicy
+from serving.types import Aims, Choice, Slate, SlateItem, SlateRequest, SurfacePolicy
 
 log = logging.getLogger(__name__)
 
@@ -80,14 +82,15 @@ class Recommender:
         return f"{heads.version}-{self.learner.schema}"
 
     def follow(self, registry: Registry) -> None:
-        """Answer as the registry says: by which version, whether anything is explored, whether experiments run."""
+        """Answer as the registry says: by which version, for what, whether anything is explored, experiments run."""
         self.registry = registry
         self.treatments.pause(registry.paused_until)
         self.learner.follow(registry)
+        self.treatments.weigh(registry.weights)
 
     def surface(self, name: str) -> SurfacePolicy:
         """How slates of a surface are made."""
-        return self.surfaces.get(name) or next(iter(self.surfaces.values()))
+        return self.treatments.surface(name)
 
     # ------------------------------------------------------------------ answering
 
@@ -138,7 +141,9 @@ class Recommender:
         candidates = self.retrieval.candidates(query, keep, treatment.candidates, also)
         failed = ", ".join(candidates.failed)
         version = treatment.model or self.registry.version_for(request.user_id)
-        ranked = self.ranking.order(candidates, record, request.surface, now, version)
+        ranked = self.ranking.order(
+            candidates, record, request.surface, now, version, asked.surface.objectives
+        )
 
         def scores_for(policy: str, seed: int) -> NDArray[np.float64]:
             return self.ranking.scores_for(policy, ranked, seed)
@@ -174,6 +179,7 @@ class Recommender:
                 probability=likely,
                 title=self.catalog.title(number),
                 reasons=reasons(self.learner, ranked.heads, c, int(rows[k]), features[k], k, request)
+                | worth(ranked.worth, int(rows[k]))
                 if request.explain
                 else None,
             )
@@ -192,6 +198,7 @@ class Recommender:
             choice=self._choice(ranked, selected),
             flags=_flags(selected),
             swapped=selected.swapped,
+            aims=None if ranked.worth is None else _aims(ranked.worth, rows),
         )
 
     def _choice(self, ranked: Ranked, selected: Selected) -> Choice | None:
@@ -251,6 +258,7 @@ class Recommender:
         return replace(
             held, request_id=request.request_id, items=again(items, request.n), features=None,
             flags=("degraded", "cached"), degraded=degraded, policy="last_good", removed=dict(keep.removed),
+            aims=None,
         )  # fmt: skip
 
     def _rescued(self, asked: Asked, now: int, degraded: str) -> Slate:
@@ -266,6 +274,11 @@ class Recommender:
         except Exception:
             log.exception("nor could any other list be had; the answer is empty")
             return nothing
+
+
+def _aims(worth: Valued, rows: NDArray[np.intp]) -> Aims:
+    said = {CLICK: worth.clicks, **worth.said}
+    return Aims(weights=worth.weights, said={action: tuple(p[rows].tolist()) for action, p in said.items()})
 
 
 def _flags(selected: Selected) -> tuple[str, ...]:

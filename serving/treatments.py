@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from online_models.base import Ids
 from online_models.interning import Interner
+from online_models.objective_weights import Weights
 from serving.experiments import Assignment, Experiments
 from serving.filters import Asked, Mask
 from serving.types import SurfacePolicy
@@ -63,6 +64,7 @@ class Treatments:
         if most < 1:
             raise ValueError(f"most must be at least 1, not {most}")
         self.surfaces, self.most = surfaces, most
+        self._declared = surfaces
         self.experiments = experiments
         self._known: dict[tuple[str, str], Treatment] = {}
         self._span = (0, 0)
@@ -78,6 +80,14 @@ class Treatments:
         """Other experiments hold from now on."""
         self.experiments = experiments
         self._known, self._span = {}, (0, 0)
+
+    def weigh(self, weights: Mapping[str, Weights]) -> None:
+        """What some surfaces are ordered for from now on; of all others what was declared."""
+        self.surfaces = {
+            name: replace(policy, objectives=weights.get(name, policy.objectives))
+            for name, policy in self._declared.items()
+        }
+        self._known = {}
 
     def surface(self, name: str) -> SurfacePolicy:
         """How slates of a surface are made for who is in no experiment."""
@@ -109,6 +119,8 @@ class Treatments:
     def _treatment(self, assigned: Assignment, surface: str) -> Treatment:
         overrides = assigned.overrides
         of_surface = {name: value for name, value in overrides.items() if name in OF_SURFACE}
+        if "objectives" in of_surface:
+            of_surface["objectives"] = Weights.parse(of_surface["objectives"])
         return Treatment(
             replace(self.surface(surface), **of_surface),
             self._label(assigned),

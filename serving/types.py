@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from online_models.candidates import Candidates
 from online_models.events import Request
+from online_models.objective_weights import CLICKS, Weights
 
 Seen = Literal["acted", "fatigue", "none"]
 PolicyName = Literal["plackett_luce", "squarecb", "epsilon_greedy", "thompson", "linucb"]
@@ -30,6 +31,7 @@ class SurfacePolicy:
     diversity: float = 0.15
     per_tag_cap: int = 0
     new_item_share: float = 0.1
+    objectives: Weights = CLICKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +105,24 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Aims:
+    """What a slate was ordered for, when that is more than clicks.
+
+    ``said`` is by action what its head said of each slot, as the order went by it (on top of the slate): P(click); the
+    others P(action), given the click where they are waited for after it.
+    """
+
+    weights: Weights
+    said: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slate:
     """An answer, with everything that makes it an exposure.
 
     ``features`` is float16[slots, F] as served; ``removed`` counts what each filter left out; ``degraded`` says which
-    part could not be had, empty when all could; ``took_ms`` is how long a slate of some variant took to make.
+    part could not be had, empty when all could; ``took_ms`` is how long a slate of some variant took to make; ``aims``
+    is None for one that was ordered for clicks alone.
     """
 
     request_id: str
@@ -126,3 +141,4 @@ class Slate:
     degraded: str = ""
     variant: str = ""
     took_ms: float = 0.0
+    aims: Aims | None = None

@@ -7,7 +7,8 @@ from hashlib import blake2b
 from typing import Any
 
 from online_models.events import SCHEMA_MAJOR
-from serving.types import Choice, Slate, SlateItem
+from online_models.objective_weights import CLICK
+from serving.types import Aims, Choice, Slate, SlateItem
 
 MAX_ID = 256
 
@@ -30,6 +31,8 @@ def exposure(slate: Slate, now: int) -> dict[str, Any]:
     if slate.variant:
         context["variant"] = slate.variant
         context["took_ms"] = round(slate.took_ms, 3)
+    if slate.aims is not None:
+        context["objectives"] = _aims(slate.aims)
     if slate.choice is not None:
         context["choice"] = _choice(slate.choice)
     return {
@@ -70,6 +73,8 @@ def recommendation(slate: Slate, now: int, *, freshness_ms: int | None, caused_b
         told["degraded"] = slate.degraded
     if slate.variant:
         told["variant"] = slate.variant
+    if slate.aims is not None:
+        told["objectives"] = slate.aims.weights.version
     return told
 
 
@@ -89,6 +94,7 @@ def answer(slate: Slate, now: int) -> dict[str, Any]:
         "model_version": slate.model_version,
         "policy": slate.policy,
         "variant": slate.variant or None,
+        "objectives": slate.aims.weights.version if slate.aims is not None else CLICK,
         "flags": list(slate.flags),
         "removed": dict(slate.removed),
         "degraded": slate.degraded or None,
@@ -112,6 +118,11 @@ def _packed(slate: Slate) -> str:
     if slate.features is None:
         return ""
     return base64.b64encode(slate.features.astype("<f2").tobytes()).decode()
+
+
+def _aims(aims: Aims) -> dict[str, Any]:
+    said = {action: [round(p, 6) for p in slots] for action, slots in aims.said.items()}
+    return {"version": aims.weights.version, "weights": aims.weights.plain(), "said": said}
 
 
 def _choice(choice: Choice) -> dict[str, Any]:

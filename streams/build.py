@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka.helpers import create_ssl_context
 
 from online_models.fold_policy import FoldPolicy
+from online_models.objective_weights import Weights
 from online_models.store import Store
 from online_models.store_client import RedisAddress
 from online_models.windows import Window
@@ -40,10 +41,7 @@ def fold_policy(settings: Settings) -> FoldPolicy:
     return FoldPolicy(
         actions=settings.actions,
         window_ms=settings.attribution_window_ms,
-        windows={
-            action: Window(window.ms, window.after == "click")
-            for action, window in settings.attribution_windows.items()
-        },
+        windows=windows(settings),
         lateness_ms=settings.allowed_lateness_ms,
         pending_ttl_ms=settings.pending_ttl_ms,
         pending_max=settings.pending_max,
@@ -57,9 +55,26 @@ def fold_policy(settings: Settings) -> FoldPolicy:
     )
 
 
+def windows(settings: Settings) -> dict[str, Window]:
+    """How long further actions are waited for: as is said, or as long as a click is where weights name them."""
+    declared = settings.attribution_windows
+    return {
+        action: Window(declared[action].ms, declared[action].after == "click")
+        if action in declared
+        else Window(settings.attribution_window_ms)
+        for action in settings.objective_actions()
+    }
+
+
 def surfaces(settings: Settings) -> dict[str, SurfacePolicy]:
     """How slates are made, by surface."""
-    return {name: SurfacePolicy(**surface.model_dump()) for name, surface in settings.surfaces.items()}
+    return {
+        name: SurfacePolicy(
+            **surface.model_dump(exclude={"objectives"}),
+            objectives=Weights.parse(surface.objectives, settings.actions),
+        )
+        for name, surface in settings.surfaces.items()
+    }
 
 
 def redis_address(settings: Settings) -> RedisAddress:
@@ -94,8 +109,10 @@ def learnt(
         candidates=settings.candidates,
         namespace=settings.namespace,
         exploring=settings.exploration,
+        windows=windows(settings),
     )
-    monitor = Monitor(parts.watch, bubble_of(parts) if watching else None, parts.interner)
+    bubble = bubble_of(parts) if watching else None
+    monitor = Monitor(parts.watch, bubble, parts.interner, parts.learner.objectives.watch)
     parts.learner.watch = monitor if watching else None
     if watching and settings.order_learning_share > 0.0:
         parts.learner.order_budget = Metered(CpuBudget(settings.order_learning_share), time.monotonic)

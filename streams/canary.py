@@ -12,6 +12,7 @@ import orjson
 
 from online_models import ops_signals
 from online_models.canary_guard import Guard, Harm
+from online_models.counters import CLICK
 from online_models.experiment_results import ExperimentResults
 from online_models.state import Outcome
 from online_models.user_sums import UserSums
@@ -51,7 +52,7 @@ class CanaryWatch:
     def committed(self, outcome: Outcome) -> None:
         """Count what a committed batch says of variants."""
         for label in outcome.labelled:
-            if label.variant or self.mine.variants:
+            if label.action == CLICK and (label.variant or self.mine.variants):
                 self.mine.observe(label)
         self.mine.served(outcome.exposures)
 

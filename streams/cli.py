@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from streams import cli_data, cli_evaluate, cli_experiment, cli_model, cli_operate, cli_rebuild, cli_traffic
+from streams import (
+    cli_data,
+    cli_evaluate,
+    cli_experiment,
+    cli_model,
+    cli_objectives,
+    cli_operate,
+    cli_rebuild,
+    cli_traffic,
+)
 from streams.cli_common import AsJson, Given, SettingsCommand, load
 
 app = typer.Typer(
@@ -85,6 +94,7 @@ def serve(given: Given = None) -> None:
 cli_traffic.add_to(app)
 cli_operate.add_to(app)
 cli_model.add_to(app)
+cli_objectives.add_to(app)
 cli_rebuild.add_to(app)
 cli_data.add_to(app)
 cli_evaluate.add_to(app)

@@ -39,7 +39,7 @@ def add_to(root: typer.Typer) -> None:
 @app.command("list", cls=SettingsCommand)
 def list_(as_json: AsJson = False, given: Given = None) -> None:
     """All versions with state, recipe and lineage, and the log of changes."""
-    registry = _with(load(given, log_level="ERROR"), _read)
+    registry = with_log(load(given, log_level="ERROR"), _read)
     rows = [
         {
             "version": v.name, "state": v.state, "who": v.who, "approvals": v.approvals, "recipe": dict(v.recipe),
@@ -130,7 +130,7 @@ def explore(
 @app.command("diff", cls=SettingsCommand)
 def diff(a: VersionName, b: VersionName, as_json: AsJson = False, given: Given = None) -> None:
     """In what two versions differ: recipe, lineage, state, approvals."""
-    registry = _with(load(given, log_level="ERROR"), _read)
+    registry = with_log(load(given, log_level="ERROR"), _read)
     for name in (a, b):
         if name not in registry.versions:
             raise ChangeRefused(f"there is no version {name!r}; there are {', '.join(registry.versions)}")
@@ -166,7 +166,7 @@ def _add(loaded: Settings, what: Any, **more: Any) -> Registry:
             raise ChangeRefused(refused)
         return registry_log.registry
 
-    return _with(loaded, append)
+    return with_log(loaded, append)
 
 
 async def _read(registry_log: RegistryLog) -> Registry:
@@ -174,7 +174,8 @@ async def _read(registry_log: RegistryLog) -> Registry:
     return registry_log.registry
 
 
-def _with(loaded: Settings, act: Callable[[RegistryLog], Awaitable[T]]) -> T:
+def with_log(loaded: Settings, act: Callable[[RegistryLog], Awaitable[T]]) -> T:
+    """What something done with the registry's log gives; the log is not read before."""
     from streams import build
     from streams.registry_log import RegistryLog
 

@@ -16,6 +16,7 @@ from online_models.drift import DriftSignal
 from online_models.events import Exposure
 from online_models.interning import Interner
 from online_models.labels import Labelled
+from online_models.objective_watch import ObjectiveWatch
 from online_models.watch import QualityWatch
 from serving.assembly import Parts
 
@@ -27,12 +28,18 @@ class Monitor:
         watch: measures quality and looks for drift.
         bubble: measures what is shown; None watches nothing of it.
         interner: numbers of items by name, for ``bubble``.
+        objectives: measures the heads of further actions; None does not.
     """
 
     def __init__(
-        self, watch: QualityWatch, bubble: BubbleWatch | None = None, interner: Interner | None = None
+        self,
+        watch: QualityWatch,
+        bubble: BubbleWatch | None = None,
+        interner: Interner | None = None,
+        objectives: ObjectiveWatch | None = None,
     ) -> None:
         self.watch, self.bubble, self._interner = watch, bubble, interner
+        self._objectives = objectives
         self.counts: Counter[tuple[str, str]] = Counter()  # series, severity
         self._waiting: list[DriftSignal] = []
 
@@ -59,8 +66,8 @@ class Monitor:
 
     def take(self) -> list[DriftSignal]:
         """Signals since the last call."""
-        of_bubble = self.bubble.take_signals() if self.bubble is not None else []
-        signals = [*self._waiting, *self.watch.take_signals(), *of_bubble]
+        others = [of.take_signals() for of in (self.bubble, self._objectives) if of is not None]
+        signals = [*self._waiting, *self.watch.take_signals(), *(s for told in others for s in told)]
         self._waiting = []
         self.counts.update((signal.name.partition(":")[0], signal.severity) for signal in signals)
         return signals

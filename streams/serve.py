@@ -11,7 +11,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry, generate_latest
 
 from online_models.drift import DriftSignal
-from online_models.errors import StoreRefused
+from online_models.errors import StoreRefused, StoreUnavailable
 from online_models.history import UserRecord
 from online_models.snapshot import SnapshotStore
 from serving.api import create_app
@@ -41,6 +41,7 @@ from streams.outputs import Message, Outputs, logged
 from streams.settings import Settings
 from streams.users import read_user
 from streams.validation import Rejected
+from streams.weighing import Weighing, WeightsRefused
 
 log = logging.getLogger(__name__)
 
@@ -236,10 +237,39 @@ class Replica:
             log.warning("Redis does not answer (%s, %.0f s): %s", operation, seconds, type(error).__name__)
 
 
+class Operators:
+    """What operators change over HTTP (:class:`serving.api_objectives.Operators`)."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.operator_token = replica.settings.operator_token.get_secret_value()
+        self._weighing = Weighing(replica.settings, replica.decisions.log)
+
+    def objectives(self) -> dict[str, Any]:
+        """By surface the weights in force."""
+        return self._weighing.told()
+
+    async def weigh(
+        self, surface: str, weights: Mapping[str, float] | None, who: str, reason: str
+    ) -> dict[str, Any]:
+        """Change a surface's weights."""
+        try:
+            async with asyncio.timeout(ACK_PATIENCE_S):
+                return await self._weighing.weigh(surface, weights, now_ms(), who=who, reason=reason)
+        except WeightsRefused as error:
+            field = str(error).partition(":")[0]
+            raise ProblemError(422, "Weights refused", str(error), field=field) from error
+        except (TimeoutError, StoreRefused, StoreUnavailable) as error:
+            raise ProblemError(
+                503, "Redis not reachable", "the change may not be in the log: look before you send it again"
+            ) from error
+
+
 def application(replica: Replica) -> Any:
     """The ASGI application of a replica."""
     feed = replica.live if replica.settings.console else None
-    app = create_app(replica, replica.api_metrics, replica.running(), console=feed)
+    app = create_app(
+        replica, replica.api_metrics, replica.running(), console=feed, operators=Operators(replica)
+    )
     if replica.tracing is None:
         return app
     from streams.traced import TracedHttp

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from online_models.errors import SettingsError
+from online_models.objective_weights import ALIASES, CLICK, Weights
 
 PREFIX = "FRESHET_"
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -54,6 +55,16 @@ class SurfaceSettings(BaseModel):
     temperature: float = Field(1.0, gt=0.0, le=100.0, description="of the softmax a random draw is made from")
     diversity: float = Field(0.15, ge=0.0, lt=1.0, description="weight of diversity against score (MMR)")
     per_tag_cap: int = Field(0, ge=0, description="most items of one tag in a slate; 0 is no cap")
+    objectives: dict[Name, float] = Field(
+        {"click": 1.0},
+        description="what an action is worth in the order, by action; 0 only lets its head learn",
+    )
+
+    @field_validator("objectives")
+    @classmethod
+    def _weights(cls, objectives: dict[str, float]) -> dict[str, float]:
+        Weights.parse(objectives)
+        return objectives
 
 
 class WindowSettings(BaseModel):
@@ -137,7 +148,15 @@ class Settings(BaseSettings):
 
     # events and labels
     actions: dict[Name, float] = Field(
-        {"click": 1.0, "like": 2.0, "purchase": 5.0, "dislike": -1.0, "not_interested": -1.0},
+        {
+            "click": 1.0,
+            "like": 2.0,
+            "purchase": 5.0,
+            "watch": 1.0,
+            "skip": -0.5,
+            "dislike": -1.0,
+            "not_interested": -1.0,
+        },
         description="declared actions and their strength; above 0 is positive",
     )
     attribution_window_ms: int = Field(
@@ -171,6 +190,10 @@ class Settings(BaseSettings):
     # serving
     surfaces: dict[Name, SurfaceSettings] = Field(
         {"default": SurfaceSettings()}, description="surfaces by name; the first is used for fresh slates"
+    )
+    operator_token: SecretStr = Field(
+        SecretStr(""),
+        description="who may change weights over HTTP (Authorization: Bearer ...); empty: nobody",
     )
     exploration: bool = Field(True, description="false: nothing is randomised, swapped or given to new items")
     experiments_file: str = Field(
@@ -233,7 +256,24 @@ class Settings(BaseSettings):
             raise ValueError("actions must hold click with a strength above 0")
         if self.recommend_n > self.candidates:
             raise ValueError("candidates must be at least recommend_n")
+        self._check_objectives()
         return self
+
+    def objective_actions(self) -> list[str]:
+        """Actions beside the click that have a head: those waited for, and those that a surface's weights name."""
+        named = {self._action(name) for surface in self.surfaces.values() for name in surface.objectives}
+        waited = {name for name in self.attribution_windows if name in self.actions}
+        return sorted((named | waited) - {CLICK})
+
+    def _action(self, word: str) -> str:
+        return word if word in self.actions else ALIASES.get(word, word)
+
+    def _check_objectives(self) -> None:
+        for name, surface in self.surfaces.items():
+            try:
+                Weights.parse(surface.objectives, self.actions)
+            except ValueError as error:
+                raise ValueError(f"surfaces: {name}: objectives: {error}") from error
 
     def _check_windows(self) -> None:
         for action, window in self.attribution_windows.items():

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
-from online_models.events import SCHEMA_MAJOR, Action, Item, Request, UserEvent
+from online_models.events import SCHEMA_MAJOR, VALUED, Action, Item, Request, UserEvent
 
 MAX_BYTES = 1_048_576
 T = TypeVar("T")
@@ -61,6 +61,8 @@ def event(value: bytes | None, appended: int, rules: Rules) -> UserEvent | Rejec
     if isinstance(parsed, Action) and parsed.action not in rules.actions:
         known = ", ".join(sorted(rules.actions))
         return Rejected("action", f"action: {parsed.action!r} is not declared; declared: {known}", "action")
+    if isinstance(parsed, Action) and parsed.action in VALUED and not 0.0 <= parsed.value <= 1.0:
+        return Rejected("field", f"value: of {parsed.action} from 0 to 1, not {parsed.value:g}", "value")
     return parsed
 
 

@@ -34,6 +34,7 @@ from streams.faust_app import run as run_apps
 from streams.ingest import Ingest, Partition
 from streams.metrics_bubble import Bubble
 from streams.metrics_models import Learning
+from streams.metrics_objectives import ObjectiveHeads
 from streams.metrics_slates import SlateMeter
 from streams.metrics_spread import Spread
 from streams.monitor import encoded
@@ -360,6 +361,7 @@ class Worker:
         }
         self.registry.register(metrics.Stats(sources, gauges, self._lags))
         self.registry.register(Learning(self.replica.learner, self.monitor))
+        self.registry.register(ObjectiveHeads(self.replica.learner, self.recommender.treatments))
         self.registry.register(Spread(self.replica.learner.counters, self.replica.catalog))
         self.registry.register(self.burns)
         if self.monitor.bubble is not None:

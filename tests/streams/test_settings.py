@@ -3,7 +3,8 @@
 import pytest
 
 from online_models.errors import SettingsError
-from streams import settings
+from online_models.windows import Window
+from streams import build, settings
 from streams.settings import Settings
 
 
@@ -40,6 +41,8 @@ def test_an_error_names_the_variable_and_what_would_do(monkeypatch: pytest.Monke
         ({"actions": {"like": 1.0}}, "actions must hold click"),
         ({"redis_url": "http://x"}, "must begin with redis://"),
         ({"surfaces": {}}, "at least one surface"),
+        ({"surfaces": {"home": {"objectives": {"share": 2}}}}, "home: objectives: 'share' is no action"),
+        ({"surfaces": {"home": {"objectives": {"click": -1}}}}, "a weight above 0"),
     ],
 )
 def test_a_contradiction_is_told_at_the_start(given: dict[str, object], said: str) -> None:
@@ -81,3 +84,12 @@ def test_no_secret_is_shown_printed_or_dumped() -> None:
     everything = [settings.shown(loaded, name) for name in Settings.model_fields]
     assert "hush" not in " ".join(everything) + repr(loaded) + str(loaded) + loaded.model_dump_json()
     assert settings.shown(loaded, "redis_url") == "redis://app:***@db:6379/0"
+
+
+def test_an_action_that_weights_name_is_waited_for_as_long_as_a_click_unless_said_otherwise() -> None:
+    given = {"surfaces": {"home": {"objectives": {"click": 1, "conversion": 20, "dislike": 0}}}}
+    loaded = settings.load(**given, attribution_window_ms=30_000)
+    assert loaded.objective_actions() == ["dislike", "purchase"]
+    windows = build.windows(loaded)
+    assert windows == {"dislike": Window(30_000), "purchase": Window(3 * 86_400_000, after_click=True)}
+    assert build.surfaces(loaded)["home"].objectives.of == (("click", 1.0), ("purchase", 20.0))

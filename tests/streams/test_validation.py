@@ -110,3 +110,12 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from(["type", "ts", "user_id", "item_id", "event_id", "items", "v"]), JSON))
 def test_no_json_whatever_raises(value):
     judge(orjson.dumps(value))
+
+
+@pytest.mark.parametrize(("value", "refused"), [(0.0, False), (1.0, False), (1.01, True), (-0.1, True)])
+def test_the_share_that_was_watched_lies_between_0_and_1(value: float, refused: bool) -> None:
+    told = {"type": "action", "event_id": "e", "user_id": "u", "ts": 5, "item_id": "i", "action": "watch"}
+    got = validation.event(orjson.dumps({**told, "value": value}), 5, Rules(actions=frozenset({"watch"})))
+    assert isinstance(got, Rejected) == refused
+    if isinstance(got, Rejected):
+        assert (got.reason, got.field) == ("field", "value")
