@@ -4,40 +4,47 @@ from libc.stdint cimport uint64_t
 
 import numpy as np
 
+cdef extern from *:
+    int __builtin_ctzll(unsigned long long word) noexcept
+
 
 def unite(
     const int[::1] ids,
     const int[::1] exclude,
     const unsigned char[::1] allowed,
-    unsigned char[::1] marked,
+    uint64_t[::1] marked,
     int[::1] place,
 ):
     """See the stub for what is given."""
-    cdef Py_ssize_t n = ids.shape[0], size = marked.shape[0], k, word, first, last, found = 0
-    cdef int item
+    cdef Py_ssize_t n = ids.shape[0], words = marked.shape[0], k, word
+    cdef int item, found = 0
+    cdef uint64_t bits, bit
     for k in range(n):
         if ids[k] >= 0:
-            marked[ids[k]] = 1
+            marked[ids[k] >> 6] |= <uint64_t> 1 << (ids[k] & 63)
     for k in range(exclude.shape[0]):
-        if 0 <= exclude[k] < size and marked[exclude[k]]:
-            marked[exclude[k]] = 2
-    union = np.empty(min(n, size), dtype=np.int32)
-    cdef int[::1] out = union
-    cdef const uint64_t* words = <const uint64_t*> &marked[0]
-    for word in range(size // 8):
-        if words[word] == 0:
-            continue
-        first = 8 * word
-        for item in range(<int> first, <int> first + 8):
-            if marked[item] == 0:
-                continue
-            if marked[item] == 1 and (item >= allowed.shape[0] or allowed[item]):
-                place[item] = <int> found
-                out[found] = item
-                found += 1
-            else:
+        item = exclude[k]
+        if 0 <= item < 64 * words:
+            bit = <uint64_t> 1 << (item & 63)
+            if marked[item >> 6] & bit:
+                marked[item >> 6] ^= bit
                 place[item] = -1
-            marked[item] = 0
+    union = np.empty(min(n, 64 * words), dtype=np.int32)
+    cdef int[::1] out = union
+    for word in range(words):
+        bits = marked[word]
+        if bits == 0:
+            continue
+        marked[word] = 0
+        while bits:
+            item = <int> (64 * word + __builtin_ctzll(bits))
+            bits &= bits - 1
+            if item < allowed.shape[0] and not allowed[item]:
+                place[item] = -1
+                continue
+            place[item] = found
+            out[found] = item
+            found += 1
     places = np.empty(n, dtype=np.intp)
     cdef Py_ssize_t[::1] at = places
     for k in range(n):
