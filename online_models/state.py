@@ -101,7 +101,9 @@ class PartitionFold:
         """Users that must be loaded before folding ``events`` and closing windows up to ``watermark``."""
         wanted = {t.event.user_id for t in events}
         wanted.update(self.windows.users_by(watermark))
-        return sorted(wanted - self.users.keys())
+        return sorted(
+            user_id for user_id in wanted if user_id not in self.users
+        )  # a set less a view reads it all
 
     def admit(self, user_id: str, raw: Sequence[object]) -> None:
         """Hold a user as read by :meth:`UserKeys.reads`."""

@@ -102,9 +102,8 @@ class TopLists:
         return {i: tuple(weights) for i, weights in zip(ids, now, strict=True)}
 
     def neighbours(self, rows: Places) -> NDArray[np.int32]:
-        """Neighbours of some known items, int32[n, m], ``m`` as far as any of them is filled; -1 for a free place."""
-        filled = int(self.used[rows].max())
-        return self._ids[rows, :filled] - 1
+        """The neighbours of some known items, those of the first, then those of the second, and so on."""
+        return kernel.listed(rows, self._ids, self.used)
 
     def drop(self, item: int) -> None:
         """Forget an item's row; where it stands in others it fades."""

@@ -1,10 +1,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
+def listed(rows: NDArray[np.intp], ids: NDArray[np.int32], used: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The neighbours of some lists, one list after the other; ``ids`` hold id + 1, ``used`` how many."""
+
 def view_scores(
     rows: NDArray[np.intp],
     at: NDArray[np.intp],
     union: NDArray[np.int32],
+    used: NDArray[np.int32],
     weights: NDArray[np.float32],
     visits: NDArray[np.float64],
     shrink: NDArray[np.float64],
@@ -16,9 +20,10 @@ def view_scores(
 
     Args:
         rows: the lists read, newest item first, intp[n].
-        at: the place in ``union`` of the first ``m`` neighbours of each list, intp[n * m]; ``len(union)`` for none.
+        at: the place in ``union`` of each of the lists' neighbours, one list after the other; ``len(union)`` for none.
         union: item ids; those beyond ``visits`` count as its last.
-        weights: float32[items, width, channels]; ``visits``: float64[channels, items]; ``shrink``: float64[channels].
+        used: neighbours of each list; ``weights``: float32[items, width, channels].
+        visits: float64[channels, items]; ``shrink``: float64[channels].
         fades: of the k-th list in each view, float32[views, n or more]; ``channels``, ``lasts``: of each view.
     """
 

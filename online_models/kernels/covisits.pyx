@@ -5,10 +5,25 @@ from libc.math cimport INFINITY, sqrt
 import numpy as np
 
 
+def listed(const Py_ssize_t[::1] rows, const int[:, ::1] ids, const int[::1] used):
+    """See the stub for what is given."""
+    cdef Py_ssize_t r, j, at = 0, total = 0
+    for r in range(rows.shape[0]):
+        total += used[rows[r]]
+    neighbours = np.empty(total, dtype=np.int32)
+    cdef int[::1] out = neighbours
+    for r in range(rows.shape[0]):
+        for j in range(used[rows[r]]):
+            out[at] = ids[rows[r], j] - 1
+            at += 1
+    return neighbours
+
+
 def view_scores(
     const Py_ssize_t[::1] rows,
     const Py_ssize_t[::1] at,
     const int[::1] union,
+    const int[::1] used,
     const float[:, :, ::1] weights,
     const double[:, ::1] visits,
     const double[::1] shrink,
@@ -18,8 +33,7 @@ def view_scores(
 ):
     """See the stub for what is given."""
     cdef Py_ssize_t n = rows.shape[0], size = union.shape[0], views = channels.shape[0]
-    cdef Py_ssize_t filled = at.shape[0] // n if n else 0
-    cdef Py_ssize_t known = visits.shape[1], r, j, v, c, k, item, row
+    cdef Py_ssize_t known = visits.shape[1], r, j, v, c, k, item, row, next = 0
     scores = np.zeros((views, size), dtype=np.float32)
     if n == 0 or size == 0:
         return scores
@@ -36,8 +50,9 @@ def view_scores(
                 shares[r, v] = mine * fades[v, r]
     for r in range(n):
         row = rows[r]
-        for j in range(filled):
-            k = at[r * filled + j]
+        for j in range(used[row]):
+            k = at[next]
+            next += 1
             if k >= size:
                 continue
             for v in range(views):

@@ -137,13 +137,13 @@ class Covisits:
         rows = np.array([i for i in query.recent[: self._reach] if i < known], dtype=np.intp)
         if not len(rows):
             return CovisitTouch(self, rows, NOBODY)
-        return CovisitTouch(self, rows, self.lists.neighbours(rows).ravel())
+        return CovisitTouch(self, rows, self.lists.neighbours(rows))
 
     def scores_of(self, rows: Places, at: Places, union: Ids) -> Matrix:
         """Scores of all views; see :class:`online_models.sources.family.Touch`."""
         lists = self.lists
         return kernel.view_scores(
-            rows, at, union, lists.weights, lists.visits, self._shrink * lists.unit,
+            rows, at, union, lists.used, lists.weights, lists.visits, self._shrink * lists.unit,
             self._fades, self._channels, self._lasts,
         )  # fmt: skip
 
