@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 import hiredis
+import orjson
 
 from bench.traffic import Sent, Traffic
 from online_models.identity import hash64
@@ -19,7 +20,7 @@ from online_models.store import Store
 from online_models.store_writes import lay_out
 from serving.recommender import Recommender
 from serving.types import SlateRequest
-from serving.wire import exposure, recommendation
+from serving.wire import exposure, recommendation, slots
 from streams import build, collector, validation
 from streams.ingest import items_of
 from streams.partitioner import partition_of
@@ -93,8 +94,9 @@ class Stages:
                 slate = _slate(self.recommender, fold, user_id, ts, cause)
                 self.replica.learner.remember(hash64(user_id), slate.candidates)
             with self._timed("encode slates"):
-                validation.orjson.dumps(exposure(slate, ts))
-                validation.orjson.dumps(recommendation(slate, ts, freshness_ms=0, caused_by=cause))
+                items = orjson.Fragment(orjson.dumps(slots(slate)))
+                orjson.dumps(exposure(slate, ts, items))
+                orjson.dumps(recommendation(slate, ts, freshness_ms=0, caused_by=cause, items=items))
 
 
 def _slate(recommender: Recommender, fold: PartitionFold, user_id: str, ts: int, cause: str) -> Any:

@@ -6,11 +6,15 @@ import base64
 from hashlib import blake2b
 from typing import Any
 
+import numpy as np
+import orjson
+
 from online_models.events import SCHEMA_MAJOR
 from online_models.objective_weights import CLICK
-from serving.types import Aims, Choice, Slate, SlateItem
+from serving.types import Aims, Choice, Slate
 
 MAX_ID = 256
+Encodable = list[dict[str, Any]] | orjson.Fragment | None
 
 
 def named(kind: str, what: str) -> str:
@@ -23,8 +27,29 @@ def named(kind: str, what: str) -> str:
     return plain if len(plain) <= MAX_ID else f"{kind}-{blake2b(what.encode(), digest_size=16).hexdigest()}"
 
 
-def exposure(slate: Slate, now: int) -> dict[str, Any]:
-    """The slate as an event of type ``exposure`` (:class:`online_models.events.Exposure`)."""
+def slots(slate: Slate) -> list[dict[str, Any]]:
+    """What is told of each slot, in every record that tells of the slate."""
+    scores = np.round([item.score for item in slate.items], 6).tolist()
+    likely = np.round([item.probability for item in slate.items], 6).tolist()
+    return [
+        {
+            "item_id": item.item_id,
+            "position": item.position,
+            "score": score,
+            "source": item.source,
+            "propensity": item.propensity,
+            "probability": probability,
+        }
+        for item, score, probability in zip(slate.items, scores, likely, strict=True)
+    ]
+
+
+def exposure(slate: Slate, now: int, items: Encodable = None) -> dict[str, Any]:
+    """The slate as an event of type ``exposure`` (:class:`online_models.events.Exposure`).
+
+    Args:
+        items: :func:`slots`, where they are at hand, encoded or not.
+    """
     context: dict[str, Any] = {}
     if slate.swapped is not None:
         context["swapped"] = slate.swapped
@@ -43,7 +68,7 @@ def exposure(slate: Slate, now: int) -> dict[str, Any]:
         "ts": now,
         "request_id": slate.request_id,
         "surface": slate.surface,
-        "items": [_slot(item) for item in slate.items],
+        "items": slots(slate) if items is None else items,
         "features": _packed(slate),
         "feature_schema": slate.feature_schema if slate.features is not None else "",
         "policy": slate.policy,
@@ -53,15 +78,21 @@ def exposure(slate: Slate, now: int) -> dict[str, Any]:
     }
 
 
-def recommendation(slate: Slate, now: int, *, freshness_ms: int | None, caused_by: str) -> dict[str, Any]:
-    """The slate as a record of ``recommendations``; repeats of one cause have the same ``id``."""
+def recommendation(
+    slate: Slate, now: int, *, freshness_ms: int | None, caused_by: str, items: Encodable = None
+) -> dict[str, Any]:
+    """The slate as a record of ``recommendations``; repeats of one cause have the same ``id``.
+
+    Args:
+        items: :func:`slots`, where they are at hand, encoded or not.
+    """
     told: dict[str, Any] = {
         "v": SCHEMA_MAJOR,
         "id": slate.request_id,
         "request_id": slate.request_id,
         "user_id": slate.user_id,
         "surface": slate.surface,
-        "items": [_slot(item) for item in slate.items],
+        "items": slots(slate) if items is None else items,
         "model_version": slate.model_version,
         "policy": slate.policy,
         "ts": now,
@@ -81,8 +112,8 @@ def recommendation(slate: Slate, now: int, *, freshness_ms: int | None, caused_b
 def answer(slate: Slate, now: int) -> dict[str, Any]:
     """The slate as HTTP answers it: with titles, and reasons where they were asked for."""
     items = []
-    for item in slate.items:
-        shown = {**_slot(item), "title": item.title}
+    for item, slot in zip(slate.items, slots(slate), strict=True):
+        shown = {**slot, "title": item.title}
         if item.reasons is not None:
             shown["reasons"] = item.reasons
         items.append(shown)
@@ -99,17 +130,6 @@ def answer(slate: Slate, now: int) -> dict[str, Any]:
         "removed": dict(slate.removed),
         "degraded": slate.degraded or None,
         "ts": now,
-    }
-
-
-def _slot(item: SlateItem) -> dict[str, Any]:
-    return {
-        "item_id": item.item_id,
-        "position": item.position,
-        "score": round(item.score, 6),
-        "source": item.source,
-        "propensity": item.propensity,
-        "probability": round(item.probability, 6),
     }
 
 

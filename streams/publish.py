@@ -19,7 +19,7 @@ from online_models.store import Store
 from serving import current
 from serving.recommender import Recommender
 from serving.types import Slate, SlateRequest
-from serving.wire import exposure, named, recommendation
+from serving.wire import Encodable, exposure, named, recommendation, slots
 from streams import validation
 from streams.metrics_slates import SlateMeter
 from streams.outputs import Message, Outputs, dead_letter, logged
@@ -124,16 +124,21 @@ class Publisher:
         """First the exposure, so that what is shown can be learnt from; then the slate."""
         if self._meter is not None:
             self._meter.shown(slate)
-        return await self._recommend(slate, self._served(slate), caused_by=caused_by, appended=appended)
+        items = orjson.Fragment(orjson.dumps(slots(slate)))
+        before = self._served(slate, items)
+        return await self._recommend(slate, before, items, caused_by=caused_by, appended=appended)
 
-    def _served(self, slate: Slate) -> tuple[Message, Message]:
-        return logged(slate.user_id, orjson.dumps(exposure(slate, self._now())))
+    def _served(self, slate: Slate, items: Encodable = None) -> tuple[Message, Message]:
+        return logged(slate.user_id, orjson.dumps(exposure(slate, self._now(), items)))
 
     async def _recommend(
-        self, slate: Slate, before: Sequence[Message] = (), *, caused_by: str, appended: int
-    ) -> asyncio.Future[Any]:
+        self, slate: Slate, before: Sequence[Message] = (), items: Encodable = None, *, caused_by: str,
+        appended: int,
+    ) -> asyncio.Future[Any]:  # fmt: skip
         now = self._now()
-        fresh = recommendation(slate, now, freshness_ms=max(0, now - appended), caused_by=caused_by)
+        fresh = recommendation(
+            slate, now, freshness_ms=max(0, now - appended), caused_by=caused_by, items=items
+        )
         messages = [*before, Message("recommendations", slate.user_id, orjson.dumps(fresh))]
         answer = await self._sent(messages)
         if self._freshness is not None:
