@@ -208,7 +208,9 @@ class Settings(BaseSettings):
     order_learning_share: Share = Field(
         0.3, description="share of one CPU for learning the order from slates nobody remembers; 1 is always"
     )
-    slate_wait_s: float = Field(2.0, gt=0.0, description="a fresh slate that waits longer for CPU is skipped")
+    slate_wait_s: float = Field(
+        0.25, gt=0.0, description="while events wait, a fresh slate that waited longer is skipped"
+    )
 
     # running
     user_cache: int = Field(50_000, ge=1, description="users of one partition held in memory")

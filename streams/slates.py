@@ -78,7 +78,7 @@ class SlateQueue:
         serve: makes and publishes one slate; its acknowledgement to come, None when there was nothing to show.
         settle: told of debts whose slate is acknowledged, empty or skipped.
         clock: monotonic, s.
-        patience_s: an older debt is skipped while the budget is short.
+        patience_s: an older debt is skipped while events wait.
         cpu: CPU time spent on slates so far, s, by which the budget is spent; ``clock`` when not given.
         behind: whether events wait to be folded: only then does the budget hold slates back.
     """
@@ -90,7 +90,7 @@ class SlateQueue:
         clock: Callable[[], float],
         *,
         budget: CpuBudget,
-        patience_s: float = 2.0,
+        patience_s: float = 0.25,
         most: int = 100_000,
         cpu: Callable[[], float] | None = None,
         behind: Callable[[], bool] = lambda: True,
@@ -142,13 +142,15 @@ class SlateQueue:
         while True:
             await self._wake.wait()
             self.budget.refill(self._clock())
+            behind = self._behind()
+            if behind:
+                self._skip_impatient()
             if not self._owed:
                 self._wake.clear()
-            elif self.budget.allows or not self._behind():
+            elif self.budget.allows or not behind:
                 await self._turn()
                 await asyncio.sleep(0)  # the fold goes on
             else:
-                self._skip_impatient()
                 await asyncio.sleep(self.budget.wait_s())
 
     async def _turn(self) -> None:

@@ -84,6 +84,24 @@ async def test_every_user_is_settled_once_served_failed_or_skipped():
     assert q.stats["skipped"] + q.stats["served"] == 2
 
 
+async def test_while_events_wait_a_late_slate_is_skipped_though_there_is_cpu_for_it():
+    q, clock, served, settled = queue(patience_s=0.25)
+    q.owe(Owed(0, "late", "e", 1, 1))
+    clock.now += 0.3
+    q.owe(Owed(0, "new", "e", 1, 1))
+    await run_until(q, lambda: len(settled) == 2)
+    assert served == ["new"]
+    assert q.stats["skipped"] == 1
+
+
+async def test_a_worker_that_has_caught_up_makes_late_slates_too():
+    q, clock, served, _ = queue(patience_s=0.25, behind=False)
+    q.owe(Owed(0, "late", "e", 1, 1))
+    clock.now += 0.3
+    await run_until(q, lambda: served)
+    assert served == ["late"]
+
+
 async def test_a_lost_partition_takes_its_debts_along():
     q, _, served, settled = queue()
     q.owe(Owed(0, "a", "e", 1, 1))
