@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from evaluation.datasets import Dataset, DatasetError, Rating, SessionClick
 from online_models.base import RECENT, Ids, Interaction, Query
 from online_models.candidates import Candidates
+from online_models.history import UserRecord
 from online_models.metrics import rank_of
 from online_models.model import Model
 
@@ -156,6 +157,7 @@ def replay(
         raise ValueError(f"mode must be request or at-event, not {mode!r}")
     tallies = {name: Tally(k) for name in arms}
     histories: dict[int, tuple[list[int], list[int]]] = {}
+    records: dict[int, UserRecord] = {}  # by which each pair has one vote a day
     seen: set[int] = set()
     for number, event in enumerate(events, start=1):
         items, times = histories.setdefault(event.user, ([], []))
@@ -167,7 +169,12 @@ def replay(
             now = recent_ts[0] if mode == "request" else event.ts
             query = Query(event.user, recent, recent_ts, now)
             exclude = np.array(items if exclude_history else (), dtype=np.int32)
-        x = Interaction(event.user, event.item, event.ts, recent, recent_ts)
+        record = records.setdefault(event.user, UserRecord())
+        record.spend(event.ts, 1)
+        x = Interaction(
+            event.user, event.item, event.ts, recent, recent_ts, 1.0, record.voted(event.item, event.ts)
+        )
+        record.act(event.item, event.ts, 0)
         for name, arm in arms.items():
             tally = tallies[name]
             tally.events += 1

@@ -20,7 +20,8 @@ RECENT = 50
 class Interaction:
     """One positive action of one user, with what the user did before it.
 
-    It is the unit every retrieval source learns from and what workers tell each other about.
+    It is the unit every retrieval source learns from and what workers tell each other about. A user has one vote a day
+    for each pair of an earlier item and this one, so that nobody makes two items belong together by going to and fro.
 
     >>> Interaction(user=7, item=3, ts=2_000, recent=(1, 0), recent_ts=(1_000, 500)).recent[0]
     1
@@ -32,6 +33,7 @@ class Interaction:
     recent: tuple[int, ...] = ()  # items before this one, newest first, at most RECENT
     recent_ts: tuple[int, ...] = ()  # their event times, ms, aligned with recent
     weight: float = 1.0  # strength of the action (a view may count less than a purchase)
+    voted: int = 0  # bit k: recent[k] has had this user's vote of the day for the item
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,7 @@ def _columns(rows: Sequence[Interaction]) -> Arrays:
         "item": np.array([x.item for x in rows], dtype="<i4"),
         "ts": np.array([x.ts for x in rows], dtype="<i8"),
         "weight": np.array([x.weight for x in rows], dtype="<f4"),
+        "voted": np.array([x.voted for x in rows], dtype="<u8"),
         "length": np.array([len(x.recent) for x in rows], dtype="|u1"),
         "recent": np.array([i for x in rows for i in x.recent], dtype="<i4"),
         "recent_ts": np.array([t for x in rows for t in x.recent_ts], dtype="<i8"),
@@ -132,7 +133,12 @@ def _rows(c: Arrays) -> list[Interaction]:
         raise DeltaRefused("interactions: an item id is negative")
     recent, recent_ts = c["recent"].tolist(), c["recent_ts"].tolist()
     users, items, times, weights = (c[k].tolist() for k in ("user", "item", "ts", "weight"))
+    voted = c["voted"].tolist() if "voted" in c else [0] * len(ends)  # older workers tell none
+    if len(voted) != len(ends):
+        raise DeltaRefused("interactions: the columns do not fit each other")
     return [
-        Interaction(users[k], items[k], times[k], tuple(recent[a:b]), tuple(recent_ts[a:b]), weights[k])
+        Interaction(
+            users[k], items[k], times[k], tuple(recent[a:b]), tuple(recent_ts[a:b]), weights[k], voted[k]
+        )
         for k, (a, b) in enumerate(zip([0, *ends.tolist()], ends.tolist(), strict=False))
     ]

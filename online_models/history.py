@@ -17,7 +17,7 @@ import orjson
 from online_models.base import RECENT, Query
 from online_models.errors import FreshetError
 
-_VERSION = 1
+_VERSION, _WITH_PASSED = 1, 2
 _HEAD = struct.Struct("<BBHqIHHBBBB")
 _WINDOW = struct.Struct("<qdd")
 _COUNT = struct.Struct("<I")
@@ -27,6 +27,8 @@ MAX_VETOES = 100
 SHOWN = 40
 """How many of the latest slots seen without an action are remembered: 120 bytes a user."""
 DAY_MS = 86_400_000
+MAX_PASSED = 2_000
+"""Items that leave a history in one day and are remembered for it; beyond them the user's pairs have no votes left."""
 
 
 class RecordCorrupt(FreshetError):
@@ -60,6 +62,7 @@ class UserRecord:
     day: int = 0  # days since the epoch, of the abuse cap
     day_events: int = 0
     shown: list[int] = field(default_factory=list)  # seen and not acted on, oldest first, at most SHOWN
+    passed: dict[int, None] = field(default_factory=dict)  # left ``recent_items`` on ``day``
     impressed: dict[int, int] = field(default_factory=dict)  # fatigue counts; kept in a key of their own
 
     def act(self, item: int, ts: int, seen_max: int = 2_000) -> None:
@@ -78,6 +81,8 @@ class UserRecord:
         if len(self.recent_items) > RECENT:
             gone = self.recent_items.pop(0)
             self.recent_ts.pop(0)
+            if len(self.passed) < MAX_PASSED:
+                self.passed[gone] = None
             self.pass_over(gone, seen_max)
 
     def pass_over(self, item: int, seen_max: int = 2_000) -> None:
@@ -115,8 +120,31 @@ class UserRecord:
         day = ts // DAY_MS
         if day > self.day:  # a late event of a past day is charged to today: that day's count is gone
             self.day, self.day_events = day, 0
+            self.passed.clear()
         self.day_events = min(self.day_events + 1, 0xFFFF)
         return self.day_events <= limit
+
+    def voted(self, item: int, ts: int) -> int:
+        """Which of the latest items have no vote for ``item`` left at a time: bit k for the k-th newest.
+
+        The vote of a pair is for the earlier item, the later one and the day; ask before :meth:`act`, after
+        :meth:`spend`. A vote is found by the later item's place in the history, or by both items having left the
+        history that day. Where it cannot be known (a late event of a past day, and a history that was full; more items
+        than are remembered) there is none left. What came after a late event is not earlier and has no vote.
+        """
+        recent, times, day = self.recent_items, self.recent_ts, ts // DAY_MS
+        everything = (1 << len(recent)) - 1
+        if (day < self.day and len(recent) == RECENT) or len(self.passed) >= MAX_PASSED:
+            return everything
+        later = sum(time > ts for time in times) if times and times[-1] > ts else 0
+        none_left = (1 << later) - 1
+        if item not in recent and item not in self.passed:
+            return none_left
+        same_day = [k for k, other in enumerate(recent) if other == item and times[k] // DAY_MS == day]
+        if not same_day and item not in self.passed:
+            return none_left
+        before = {*recent[: same_day[-1] if same_day else 0], *self.passed}
+        return none_left | sum(1 << k for k, other in enumerate(reversed(recent)) if other in before)
 
     def veto(self, what: str) -> None:
         """Never show this item, tag or provider again; past ``MAX_VETOES`` further ones are not kept."""
@@ -148,7 +176,7 @@ def encode(record: UserRecord) -> bytes:
     group = record.group.encode()[:255]
     parts = [
         _HEAD.pack(
-            _VERSION,
+            _WITH_PASSED if record.passed else _VERSION,
             len(record.recent_items),
             len(record.older),
             last,
@@ -168,6 +196,8 @@ def encode(record: UserRecord) -> bytes:
         parts.append(_WINDOW.pack(landmark, impressions, clicks))
     parts += [vetoes, group, _u24(record.recent_items), _u24(_gaps(record.recent_ts)), _u24(record.older)]
     parts.append(_u24(record.shown))
+    if record.passed:  # rare: others are stored as they always were
+        parts += [len(record.passed).to_bytes(2, "little"), _u24(record.passed)]
     return b"".join(parts)
 
 
@@ -187,8 +217,8 @@ def _decode(raw: bytes) -> UserRecord:
     version, recent, older, last, vetoed, day, day_events, counts, windows, grouped, shown = (
         _HEAD.unpack_from(raw)
     )
-    if version != _VERSION:
-        raise ValueError(f"version {version}, this build reads {_VERSION}")
+    if version not in (_VERSION, _WITH_PASSED):
+        raise ValueError(f"version {version}, this build reads {_VERSION} and {_WITH_PASSED}")
     record = UserRecord(day=day, day_events=day_events)
     at = _HEAD.size
     for _ in range(counts):
@@ -203,7 +233,12 @@ def _decode(raw: bytes) -> UserRecord:
     at += vetoed
     record.group = raw[at : at + grouped].decode()
     at += grouped
-    if len(raw) != at + 3 * (2 * recent + older + shown):
+    end = at + 3 * (2 * recent + older + shown)
+    if version == _WITH_PASSED:
+        passed = int.from_bytes(raw[end : end + 2], "little")
+        record.passed = dict.fromkeys(_from_u24(raw[end + 2 : end + 2 + 3 * passed]))
+        raw = raw[:end] if len(raw) == end + 2 + 3 * passed else b""
+    if len(raw) != end:
         raise ValueError("its length does not fit its header")
     record.recent_items = _from_u24(raw[at : at + 3 * recent])
     record.recent_ts = _times(last, _from_u24(raw[at + 3 * recent : at + 6 * recent]))

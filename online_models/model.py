@@ -135,7 +135,8 @@ class Model:
         """The interaction without those earlier items that are beyond the cap."""
         kept = [k for k, item in enumerate(x.recent) if item < self.items]
         recent, times = tuple(x.recent[k] for k in kept), tuple(x.recent_ts[k] for k in kept)
-        return replace(x, recent=recent, recent_ts=times)
+        voted = sum((x.voted >> k & 1) << place for place, k in enumerate(kept))
+        return replace(x, recent=recent, recent_ts=times, voted=voted)
 
     def learn_order(self, c: Candidates, target: int) -> None:
         """One of the candidates a slate was chosen from was acted on; nothing happens when it is not among them."""

@@ -230,8 +230,10 @@ class PartitionFold:
             self._label(state, event, item, shared)
 
     def _interaction(self, state: UserState, item: int, ts: int, strength: float) -> Interaction:
-        before = state.record.query(state.number, ts)
-        return Interaction(state.number, item, ts, before.recent, before.recent_ts, strength)
+        before, voted = state.record.query(state.number, ts), state.record.voted(item, ts)
+        if voted:
+            self._batch.stats["votes_spent"] += voted.bit_count()
+        return Interaction(state.number, item, ts, before.recent, before.recent_ts, strength, voted)
 
     def _dislike(self, record: UserRecord, event: Click | Action) -> None:
         if event.action != NOT_INTERESTED:

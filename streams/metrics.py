@@ -28,6 +28,10 @@ _COUNTERS = {
     "commits_refused": ("freshet_commits_refused", "Commits refused because the partition had moved on"),
     "position_gaps": ("freshet_position_gaps", "Batches that did not begin where the state ends"),
     "folds_failed": ("freshet_folds_failed", "Batches whose fold raised and were halved"),
+    "votes_spent": (
+        "freshet_votes_spent",
+        "Pairs of items that got no further vote of a user that day (abuse cap)",
+    ),
     "over_day_cap": ("freshet_over_day_cap", "Events that fed their user's history only (abuse cap)"),
     "pending_overflow": ("freshet_pending_overflow", "Slates forgotten before their window closed"),
     "actions_without_exposure": (

@@ -120,7 +120,8 @@ class Covisits:
         self.lists.visit(x.item, x.weight)
         distance: dict[int, int] = {}
         for k, item in enumerate(x.recent[: self._span], start=1):
-            distance.setdefault(item, k)
+            if not x.voted >> (k - 1) & 1:
+                distance.setdefault(item, k)
         distance.pop(x.item, None)
         if not distance:
             return

@@ -85,7 +85,8 @@ class Embedding:
 
     def learn_one(self, x: Interaction) -> None:
         """Fold one interaction in."""
-        recent = [i for i in dict.fromkeys(x.recent[: self.last]) if i != x.item]
+        votes = [i for k, i in enumerate(x.recent[: self.last]) if not x.voted >> k & 1]
+        recent = [i for i in dict.fromkeys(votes) if i != x.item]
         self._meet(x.item, recent)
         if not recent or self._n < 2:
             return
