@@ -64,12 +64,16 @@ class UserRecord:
     shown: list[int] = field(default_factory=list)  # seen and not acted on, oldest first, at most SHOWN
     passed: dict[int, None] = field(default_factory=dict)  # left ``recent_items`` on ``day``
     impressed: dict[int, int] = field(default_factory=dict)  # fatigue counts; kept in a key of their own
+    packed: bytes | None = field(
+        default=None, compare=False, repr=False
+    )  # of the first three, until they change
 
     def act(self, item: int, ts: int, seen_max: int = 2_000) -> None:
         """Note a positive action; a late one takes its place in order of time.
 
         At most ``seen_max`` older items are remembered, the oldest is forgotten first.
         """
+        self.packed = None
         if item in self.shown:
             self.shown = [other for other in self.shown if other != item]
         ts = ts // 1_000 * 1_000
@@ -87,6 +91,7 @@ class UserRecord:
 
     def pass_over(self, item: int, seen_max: int = 2_000) -> None:
         """Note that an item is done with, without making it part of the history: it is no sign of what is liked."""
+        self.packed = None
         self.older.pop(item, None)
         self.older[item] = None
         while len(self.older) > seen_max:
@@ -153,6 +158,7 @@ class UserRecord:
 
     def merge(self, other: UserRecord, seen_max: int = 2_000) -> None:
         """Take over what another record (an anonymous session) did; its counts stay its own."""
+        self.packed = None
         for item in other.older:
             if not self.acted(item):
                 self.older[item] = None
@@ -194,8 +200,9 @@ def encode(record: UserRecord) -> bytes:
         parts += [bytes((len(raw),)), raw, _COUNT.pack(min(n, _U32))]
     for landmark, (impressions, clicks) in record.windows.items():
         parts.append(_WINDOW.pack(landmark, impressions, clicks))
-    parts += [vetoes, group, _u24(record.recent_items), _u24(_gaps(record.recent_ts)), _u24(record.older)]
-    parts.append(_u24(record.shown))
+    if record.packed is None:  # most events change none of it
+        record.packed = _u24(record.recent_items) + _u24(_gaps(record.recent_ts)) + _u24(record.older)
+    parts += [vetoes, group, record.packed, _u24(record.shown)]
     if record.passed:  # rare: others are stored as they always were
         parts += [len(record.passed).to_bytes(2, "little"), _u24(record.passed)]
     return b"".join(parts)

@@ -51,6 +51,31 @@ def test_a_merged_session_brings_its_history_and_its_vetoes():
     assert user.vetoes == {"tag:war"}
 
 
+STEPS = st.one_of(
+    st.tuples(st.just("act"), ITEMS, SECONDS),
+    st.tuples(st.just("pass_over"), ITEMS),
+    st.tuples(st.just("see"), ITEMS),
+    st.tuples(st.just("merge"), ITEMS, SECONDS),
+)
+
+
+@given(st.lists(STEPS, max_size=20))
+def test_what_is_written_after_each_step_is_what_a_record_never_written_before_would_be(steps):
+    often, once = UserRecord(), UserRecord()
+    for name, *given_ in steps:
+        for record in (often, once):
+            if name == "merge":
+                other = UserRecord()
+                other.act(given_[0], given_[1] * 1_000)
+                record.merge(other)
+            elif name == "act":
+                record.act(given_[0], given_[1] * 1_000)
+            else:
+                getattr(record, name)(*given_)
+        encode(often)
+    assert encode(often) == encode(once)
+
+
 @given(
     actions=st.lists(st.tuples(ITEMS, SECONDS), max_size=120),
     counts=st.dictionaries(st.text(min_size=1, max_size=20), st.integers(0, 2**32 - 1), max_size=5),
