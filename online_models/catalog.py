@@ -91,8 +91,9 @@ class Catalog:
 
     def states(self, ids: Ids) -> NDArray[np.int8]:
         """The state of each item, int8[n]; one beyond the table is undescribed."""
-        known = ids < len(self._state)
-        return np.where(known, self._state[np.where(known, ids, 0)], _UNDESCRIBED).astype(np.int8)
+        states = self._state.take(ids, mode="clip")
+        states[ids >= len(self._state)] = _UNDESCRIBED
+        return states
 
     def retired(self, ids: Ids) -> NDArray[np.bool_]:
         """Which are retired, bool[n]."""
@@ -107,7 +108,8 @@ class Catalog:
 
     def showable(self, ids: Ids) -> NDArray[np.bool_]:
         """Which may be shown, bool[n]."""
-        return ~(self.retired(ids) | self.unavailable(ids))
+        shown = (self.undescribed_allowed, True, False, False)
+        return np.array(shown, dtype=np.bool_)[self.states(ids)]
 
     def available(self) -> Ids:
         """All described items that may be shown, by id."""

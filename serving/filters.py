@@ -149,9 +149,9 @@ class FilterChain:
         for rule in self._filters:
             allowed = rule.keep(ids, self._asked)
             if allowed is not None:
-                before = int(kept.sum())
+                before = np.count_nonzero(kept)
                 kept &= allowed
-                self.removed[rule.name] += before - int(kept.sum())
+                self.removed[rule.name] += int(before - np.count_nonzero(kept))
         return kept
 
 
