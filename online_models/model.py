@@ -34,6 +34,7 @@ from online_models.sources.tastes import Tastes
 log = logging.getLogger(__name__)
 
 FLOOR = {"covisits_20.score": 0.3, "covisits_5.score": 0.3, "vsk.score": 0.3, "tastes.score": 1.5}
+FAMILIES = ("covisits", "neighbours", "popularity", "embedding", "content", "fresh", "tastes")
 RESERVED = {"content": 5, "fresh": 5}
 """Candidates that a source may always bring, however little it has been heard on: nothing else knows a new item."""
 
@@ -187,7 +188,7 @@ class Model:
 
     def candidates(
         self, query: Query, n: int = 200, *, exclude: Ids = _NO_ITEMS, keep: Keep | None = None,
-        also: Ids = _NO_ITEMS,
+        also: Ids = _NO_ITEMS, without: Collection[str] = (),
     ) -> Candidates:  # fmt: skip
         """At most ``n`` items with their features as of the query.
 
@@ -195,9 +196,10 @@ class Model:
             exclude: items to leave out, in any order; unknown ones are ignored.
             keep: given the ids of all that is proposed (ascending, a few hundred), says which are allowed.
             also: a few items that are to be among them, whatever the sources say.
+            without: families of sources that are not asked (:data:`FAMILIES`), to spare their time.
         """
         also = also[also < len(self._alive)]
-        union, scores, failed = self._propose(query, exclude, also)
+        union, scores, failed = self._propose(query, exclude, also, without)
         if keep is not None:
             allowed = keep(union)
             union, scores = union[allowed], scores[:, allowed]
@@ -225,12 +227,14 @@ class Model:
         return self._sift(query, n, union, scores[:, :-1], ())
 
     def _propose(
-        self, query: Query, exclude: Ids, also: Ids = _NO_ITEMS
+        self, query: Query, exclude: Ids, also: Ids = _NO_ITEMS, without: Collection[str] = ()
     ) -> tuple[Ids, Matrix, tuple[str, ...]]:
         """Every item that some source has something to say about, and what each source says."""
         touches: dict[str, Touch] = {}
         failed: list[str] = []
         for name, family in self._families.items():
+            if name in without:
+                continue
             try:
                 touches[name] = family.touch(query)
             except Exception:  # a request is answered without the source that failed

@@ -21,7 +21,7 @@ layers:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -126,13 +126,60 @@ class Layer(_Strict):
         return self
 
 
+class Who(_Strict):
+    """Which requests are meant; all that is given must hold, and nothing given is everybody.
+
+    ``actions``: at least so many of each, ever. ``groups``: one of those ``identify`` events name. ``context``: what
+    the request itself says.
+    """
+
+    actions: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    context: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+    def fits(self, counts: Mapping[str, int], group: str, context: Mapping[str, Any]) -> bool:
+        """Whether a request of this user is meant.
+
+        >>> Who(actions={"purchase": 1}).fits({"purchase": 2}, "", {}), Who(context={"plan": "pro"}).fits({}, "", {})
+        (True, False)
+        """
+        enough = all(counts.get(action, 0) >= n for action, n in self.actions.items())
+        said = all(context.get(name) == value for name, value in self.context.items())
+        return enough and said and (not self.groups or group in self.groups)
+
+
+class Tier(_Strict):
+    """What some requests may cost: who, and with which settings they are answered."""
+
+    who: Who = Field(default_factory=Who)
+    surfaces: tuple[Surface, ...] = ()
+    overrides: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def is_everybody(self) -> bool:
+        """Whether no request is left for a tier after this one."""
+        return not self.surfaces and self.who == Who()
+
+
 class Plan(_Strict):
-    """All that is declared."""
+    """All that is declared; of the tiers the first that fits holds."""
 
     salt: str = "freshet"
     holdout: Share = 0.0
     item_holdout: Share = 0.0
     layers: dict[Name, Layer] = Field(default_factory=dict)
+    tiers: dict[Name, Tier] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        for (name, tier), (after, _) in pairwise(self.tiers.items()):
+            if tier.is_everybody:
+                raise ValueError(
+                    f"tier {name!r} is for everybody, so {after!r} after it holds for nobody: say who"
+                )
+        if "tiers" in self.layers:
+            raise ValueError("no layer may be called tiers: results of tiers go by that name")
+        return self
 
     @model_validator(mode="after")
     def _independent(self) -> Self:
@@ -162,4 +209,4 @@ class Plan(_Strict):
             (f"layers.{layer}.experiments.{name}.variants.{v}.overrides", variant.overrides)
             for layer, name, e in self.experiments()
             for v, variant in e.variants.items()
-        ]
+        ] + [(f"tiers.{name}.overrides", tier.overrides) for name, tier in self.tiers.items()]

@@ -38,6 +38,11 @@ class Assignment:
     own_weights: tuple[str, ...] = ()
 
     @property
+    def tiered(self) -> bool:
+        """Whether tiers hold for this user; a variant may switch them off, to be compared with."""
+        return bool(self.overrides.get("tiers", True))
+
+    @property
     def label(self) -> str:
         """All variants in one word, as an exposure carries it.
 

@@ -106,7 +106,8 @@ class Recommender:
         """
         begun = time.perf_counter()
         self.stats["requests"] += 1
-        treatment = self.treatments.of(request.user_id, request.surface, now)
+        tier = self.treatments.tier(request, record)
+        treatment = self.treatments.of(request.user_id, request.surface, now, tier)
         if treatment.n is not None and not request.n_asked:
             request = replace(request, n=treatment.n)
         asked = Asked(request, record or UserRecord(), treatment.surface)
@@ -138,7 +139,7 @@ class Recommender:
         exploring = self.exploring and self.registry.exploring and treatment.exploring
         further = exploring and self.selection.looks_further(request, asked.surface)
         also = self.newcomers.draw(request.request_id) if further else NOBODY
-        candidates = self.retrieval.candidates(query, keep, treatment.candidates, also)
+        candidates = self.retrieval.candidates(query, keep, treatment.candidates, also, treatment.without)
         failed = ", ".join(candidates.failed)
         version = treatment.model or self.registry.version_for(request.user_id)
         ranked = self.ranking.order(

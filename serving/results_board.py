@@ -13,6 +13,7 @@ from online_models.sequential import AlwaysValid
 from online_models.user_sums import CLICKS, IMPRESSIONS, UserSums
 from serving.experiment_plan import Plan
 from serving.experiment_report import EFFECT, Design, report
+from serving.treatments import TIERS
 
 
 class ResultsBoard:
@@ -110,7 +111,8 @@ class ResultsBoard:
         if (layer, name) == ("holdout", "global"):
             held = self.plan.holdout
             return Design(layer=layer, name=name, shares={"held_out": held, "open": 1.0 - held})
-        return Design(layer=layer, name=name, shares=dict.fromkeys(variants, 0.0), declared=False)
+        declared = layer == TIERS and name in self.plan.tiers
+        return Design(layer=layer, name=name, shares=dict.fromkeys(variants, 0.0), declared=declared)
 
     def _look(self, variant: str, effect: float, control: UserSums, treatment: UserSums) -> None:
         a, b = control.ratio(CLICKS, IMPRESSIONS), treatment.ratio(CLICKS, IMPRESSIONS)

@@ -6,6 +6,8 @@ short, as long as the catalogue holds anything that fits.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from online_models.base import Ids, Query
@@ -33,14 +35,16 @@ class Retrieval:
         self.n, self.reserve = n, reserve
 
     def candidates(
-        self, query: Query, keep: FilterChain, n: int | None = None, also: Ids = _NONE
-    ) -> Candidates:
+        self, query: Query, keep: FilterChain, n: int | None = None, also: Ids = _NONE,
+        without: Collection[str] = (),
+    ) -> Candidates:  # fmt: skip
         """What the sources propose and what is to be there ``also``, without what the filters remove.
 
         Args:
             n: at most so many in place of the usual number.
+            without: families of sources that are not asked.
         """
-        return self.model.candidates(query, n or self.n, keep=keep, also=also)
+        return self.model.candidates(query, n or self.n, keep=keep, also=also, without=without)
 
     def reserves(
         self, wanted: int, taken: Ids, surface: str, now: int, keep: FilterChain

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import Ids
+from online_models.history import UserRecord
 from online_models.interning import Interner
 from online_models.objective_weights import Weights
 from serving.experiments import Assignment, Experiments
 from serving.filters import Asked, Mask
-from serving.types import SurfacePolicy
+from serving.types import SlateRequest, SurfacePolicy
 
 OF_SURFACE = frozenset(field.name for field in fields(SurfacePolicy))
 GLOBAL_HOLDOUT = "holdout:global"
+TIERS = "tiers"
+"""The layer that results of tiers go by: ``tiers:NAME/on``, and ``off`` for users whose variant switches tiers off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class Treatment:
         candidates: ranked at most; None is the deployment's number.
         exploring: False switches exploration off for these users.
         model: the version whose heads answer; empty for the one that is live.
+        without: families of sources that are not asked.
         paused: the user is in an experiment that is paused: answered as its control is, and in no variant.
     """
 
@@ -41,6 +46,7 @@ class Treatment:
     candidates: int | None = None
     exploring: bool = True
     model: str = ""
+    without: tuple[str, ...] = ()
     paused: bool = False
 
 
@@ -66,7 +72,7 @@ class Treatments:
         self.surfaces, self.most = surfaces, most
         self._declared = surfaces
         self.experiments = experiments
-        self._known: dict[tuple[str, str], Treatment] = {}
+        self._known: dict[tuple[str, str, str], Treatment] = {}
         self._span = (0, 0)
         self._paused_until = 0
 
@@ -93,18 +99,31 @@ class Treatments:
         """How slates of a surface are made for who is in no experiment."""
         return self.surfaces.get(name) or next(iter(self.surfaces.values()))
 
-    def of(self, user_id: str, surface: str, now: int) -> Treatment:
-        """What holds for a user on a surface at a moment, ms since the epoch."""
+    def tier(self, request: SlateRequest, record: UserRecord | None) -> str:
+        """Which tier a request is in: the first that fits; empty where none is declared or fits."""
+        tiers = self.experiments.plan.tiers if self.experiments is not None else {}
+        if not tiers:
+            return ""
+        counts, group = (record.counts, record.group) if record is not None else ({}, "")
+        for name, tier in tiers.items():
+            if tier.surfaces and request.surface not in tier.surfaces:
+                continue
+            if tier.who.fits(counts, group, request.context):
+                return name
+        return ""
+
+    def of(self, user_id: str, surface: str, now: int, tier: str = "") -> Treatment:
+        """What holds for a user on a surface, in a tier, at a moment, ms since the epoch."""
         if self.experiments is None:
             return Treatment(self.surface(surface))
         if not self._span[0] <= now < self._span[1] or len(self._known) >= self.most:
             self._known, self._span = {}, self._span_of(self.experiments, now)
-        key = (user_id, surface)
+        key = (user_id, surface, tier)
         known = self._known.get(key)
         if known is None:
             paused = now < self._paused_until
             assigned = self.experiments.assign(user_id, surface, now, paused=paused)
-            known = self._treatment(assigned, surface)
+            known = self._treatment(assigned, surface, tier)
             if paused:  # what is served meanwhile counts for no variant, nor for the holdout
                 known = replace(known, label="", paused=bool(assigned.variants))
             self._known[key] = known
@@ -116,25 +135,33 @@ class Treatments:
         paused_until = self._paused_until
         return (first, min(last, paused_until)) if now < paused_until else (max(first, paused_until), last)
 
-    def _treatment(self, assigned: Assignment, surface: str) -> Treatment:
-        overrides = assigned.overrides
+    def _treatment(self, assigned: Assignment, surface: str, tier: str) -> Treatment:
+        """What a variant overrides comes before what the tier does."""
+        overrides = {**self._of_tier(assigned, tier), **assigned.overrides}
         of_surface = {name: value for name, value in overrides.items() if name in OF_SURFACE}
         if "objectives" in of_surface:
             of_surface["objectives"] = Weights.parse(of_surface["objectives"])
         return Treatment(
             replace(self.surface(surface), **of_surface),
-            self._label(assigned),
+            self._label(assigned, tier),
             n=overrides.get("recommend_n"),
             candidates=overrides.get("candidates"),
             exploring=bool(overrides.get("exploration", True)),
             model=str(overrides.get("model_version", "")),
+            without=tuple(overrides.get("without", ())),
         )
 
-    def _label(self, assigned: Assignment) -> str:
-        if self.experiments is None or not self.experiments.plan.holdout:
-            return assigned.label
-        part = "held_out" if assigned.held_out else "open"
-        return f"{assigned.label} {GLOBAL_HOLDOUT}/{part}".strip()
+    def _of_tier(self, assigned: Assignment, tier: str) -> Mapping[str, Any]:
+        tiers = self.experiments.plan.tiers if self.experiments is not None else {}
+        return tiers[tier].overrides if tier in tiers and assigned.tiered else {}
+
+    def _label(self, assigned: Assignment, tier: str) -> str:
+        told = [assigned.label]
+        if tier:  # both sides of a comparison name the segment, so that it can be made in each
+            told.append(f"{TIERS}:{tier}/{'on' if assigned.tiered else 'off'}")
+        if self.experiments is not None and self.experiments.plan.holdout:
+            told.append(f"{GLOBAL_HOLDOUT}/{'held_out' if assigned.held_out else 'open'}")
+        return " ".join(word for word in told if word)
 
 
 class HeldOutItemsFilter:

@@ -77,11 +77,17 @@ def check(
 
     declared = load(file, known_override)
     rows = _rows(declared)
+    tiers = {name: tier.model_dump(exclude_defaults=True) for name, tier in declared.plan.tiers.items()}
     mine = None if user is None else _mine(declared, user, surface, at)
     if as_json:
-        print_json({"experiments": rows, **({"assignment": mine} if mine is not None else {})})
+        print_json(
+            {"experiments": rows, "tiers": tiers, **({"assignment": mine} if mine is not None else {})}
+        )
         return
     _table(rows)
+    for name, tier in tiers.items():
+        who = tier.get("who", {}) | {k: v for k, v in tier.items() if k == "surfaces"} or "everybody else"
+        typer.echo(f"tier {name}: {who}, overrides {tier.get('overrides', {})}")
     if mine is not None:
         given = ", ".join(f"{name} {value}" for name, value in mine.items())
         typer.echo(f"{user} on {surface}: {given}")

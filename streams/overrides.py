@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from online_models.model import FAMILIES
 from streams.settings import SurfaceSettings
 
-BESIDE_SURFACES = frozenset({"recommend_n", "candidates", "exploration", "model_version"})
+BESIDE_SURFACES = frozenset({"recommend_n", "candidates", "exploration", "model_version", "without", "tiers"})
 """What a variant may override beside the settings of a surface."""
 _RANGES = {"recommend_n": (1, 500), "candidates": (10, 5_000)}
 
@@ -43,7 +44,11 @@ def _check_beside(overrides: Mapping[str, Any]) -> None:
         value = overrides.get(name, low)
         if type(value) is not int or not low <= value <= high:
             raise ValueError(f"{name}: a whole number from {low} to {high}, not {value!r}")
-    if not isinstance(overrides.get("exploration", True), bool):
-        raise ValueError(f"exploration: true or false, not {overrides['exploration']!r}")
+    for name in ("exploration", "tiers"):
+        if not isinstance(overrides.get(name, True), bool):
+            raise ValueError(f"{name}: true or false, not {overrides[name]!r}")
+    without = overrides.get("without", [])
+    if not isinstance(without, list) or not set(without) < set(FAMILIES):
+        raise ValueError(f"without: some of {', '.join(FAMILIES)}, not all, not {without!r}")
     if not isinstance(overrides.get("model_version", ""), str):
         raise ValueError(f"model_version: the name of a version, not {overrides['model_version']!r}")
