@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -259,3 +260,10 @@ def test_a_record_that_is_no_result_reads_as_nothing(value: bytes | None) -> Non
 
 def test_results_of_users_who_were_forgotten_stay() -> None:
     assert UserSums.read(UserSums(users=3, forgotten=2).told()).users == 3
+
+
+async def test_labels_of_other_actions_than_clicks_count_for_no_variant() -> None:
+    worker = Deployment().worker("a")
+    of_purchases = [replace(label(kind), action="purchase") for kind in (Kind.POSITIVE, Kind.NEGATIVE)]
+    worker.canary.committed(Outcome(labelled=of_purchases))
+    assert worker.canary.message() is None
