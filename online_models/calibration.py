@@ -1,8 +1,9 @@
 """Probabilities one can multiply with: online Platt scaling per surface, and the report that proves it.
 
-    p = sigmoid(a * logit + b)
+    p = sigmoid(a * logit + b + bend + place)
 
-with ``a`` and ``b`` moved by stochastic gradient descent on log-loss (Platt, 1999), per surface. Expected calibration
+with ``a`` and ``b`` moved by stochastic gradient descent on log-loss (Platt, 1999), per surface; what a line cannot
+mend, by height and by position, is added by :mod:`online_models.bends`. Expected calibration
 error alone is passed by a constant; the report therefore compares predicted with observed per decile of prediction.
 """
 
@@ -17,10 +18,13 @@ import orjson
 from numpy.typing import NDArray
 
 from online_models.base import Arrays
+from online_models.bends import WIDTH, Bends
 
 _A = (0.2, 5.0)
 _B = (-5.0, 5.0)
 _CLIP = 15.0
+SETTLED = 1_000
+"""Examples until a line is where it belongs; what it lacks before is no bend."""
 
 
 def sigmoid(logit: float) -> float:
@@ -33,7 +37,7 @@ def sigmoid(logit: float) -> float:
 
 
 class Calibration:
-    """Two numbers a surface, moved by each closed impression.
+    """Two numbers and some sums a surface, moved by each closed impression.
 
     Feed it every closed impression, not the sampled negatives, with the head's own logit as served. The slope's
     gradient is divided by the running mean square of the logit, so that one rate fits both numbers.
@@ -56,16 +60,23 @@ class Calibration:
             raise ValueError(f"max_surfaces must be at least 1, not {max_surfaces}")
         self.rate, self.max_surfaces = rate, max_surfaces
         self._of: dict[str, list[float]] = {}  # surface -> a, b, mean square of the logit, examples
+        self._bends: dict[str, Bends] = {}
         self.refused = 0
 
-    def update(self, logit: float, clicked: bool, surface: str = "default") -> None:
+    def update(
+        self, logit: float, clicked: bool, surface: str = "default", position: int | None = None
+    ) -> None:
         """Learn one closed impression; a logit that is not finite is refused and counted."""
         if not math.isfinite(logit):
             self.refused += 1
             return
-        state = self._of.setdefault(self._place(surface), [1.0, 0.0, 1.0, 0.0])
+        name = self._place(surface)
+        state = self._of.setdefault(name, [1.0, 0.0, 1.0, 0.0])
         a, b, square, n = state
         x = max(-_CLIP, min(_CLIP, logit))
+        bends = self._bends.setdefault(name, Bends())
+        if n >= SETTLED:
+            bends.update(a * x + b, position, clicked)
         p = sigmoid(a * x + b)
         rate = max(self.rate, 1.0 / (n + 10.0))
         square += (x * x - square) * rate
@@ -75,10 +86,19 @@ class Calibration:
         a -= rate * error * x / max(square + 1.0, 1.0)
         state[:] = [min(max(a, _A[0]), _A[1]), min(max(b, _B[0]), _B[1]), square, n + 1.0]
 
-    def predict(self, logits: NDArray[np.float64], surface: str = "default") -> NDArray[np.float64]:
-        """Calibrated probabilities of log-odds float64[n]; an unknown surface is left as it is."""
+    def predict(
+        self,
+        logits: NDArray[np.float64],
+        surface: str = "default",
+        positions: int | NDArray[np.int_] | None = None,
+    ) -> NDArray[np.float64]:
+        """Calibrated probabilities of log-odds float64[n] at their positions; an unknown surface is left as it is."""
         a, b = self.get(surface)
-        out: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(a * logits + b, -_CLIP, _CLIP)))
+        straight = a * logits + b
+        bends = self._bends.get(self._place(surface))
+        if bends is not None:
+            straight = straight + bends.of(straight, positions)
+        out: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(straight, -_CLIP, _CLIP)))
         return out
 
     def get(self, surface: str = "default") -> tuple[float, float]:
@@ -93,18 +113,24 @@ class Calibration:
         """All numbers, and the surfaces they belong to as JSON bytes."""
         names = sorted(self._of)
         values = np.array([self._of[name] for name in names], dtype=np.float64).reshape(-1, 4)
-        return {"surfaces": np.frombuffer(orjson.dumps(names), dtype=np.uint8), "values": values}
+        sums = np.array([self._bends[name].array() for name in names]).reshape(len(names), WIDTH, 2)
+        return {
+            "surfaces": np.frombuffer(orjson.dumps(names), dtype=np.uint8), "values": values, "bends": sums,
+        }  # fmt: skip
 
     def load(self, arrays: Arrays) -> None:
         """Restore what :meth:`arrays` gave."""
         names = orjson.loads(arrays["surfaces"].tobytes())
         self._of = dict(zip(names, arrays["values"].tolist(), strict=True))
+        self._bends = {name: Bends() for name in names}
+        for name, sums in zip(names, arrays.get("bends", ()), strict=False):  # older states hold none
+            self._bends[name].load(sums)
 
 
 def combined(told: Iterable[Arrays]) -> Arrays:
     """What several learners' :meth:`Calibration.arrays` say together: by surface their mean, weighted by examples.
 
-    A learner remembers about a thousand impressions, so more examples than that weigh no more.
+    A learner's line remembers about a thousand impressions, so more examples than that weigh no more. Sums add up.
 
     >>> one, other = Calibration(), Calibration()
     >>> one.update(0.0, True), other.update(0.0, True)
@@ -113,9 +139,13 @@ def combined(told: Iterable[Arrays]) -> Arrays:
     True
     """
     rows: dict[str, list[NDArray[np.float64]]] = {}
+    sums: dict[str, NDArray[np.float64]] = {}
     for arrays in told:
-        for name, row in zip(orjson.loads(arrays["surfaces"].tobytes()), arrays["values"], strict=True):
+        named = orjson.loads(arrays["surfaces"].tobytes())
+        for name, row in zip(named, arrays["values"], strict=True):
             rows.setdefault(name, []).append(row)
+        for name, of in zip(named, arrays.get("bends", ()), strict=False):
+            sums[name] = sums.get(name, 0.0) + of
     names = sorted(rows)
     means = [
         np.average(rows[n], axis=0, weights=[min(row[3], 1_000.0) + 1e-9 for row in rows[n]]) for n in names
@@ -123,6 +153,7 @@ def combined(told: Iterable[Arrays]) -> Arrays:
     return {
         "surfaces": np.frombuffer(orjson.dumps(names), dtype=np.uint8),
         "values": np.array(means, dtype=np.float64).reshape(-1, 4),
+        "bends": np.array([sums.get(name, Bends().array()) for name in names]).reshape(len(names), WIDTH, 2),
     }
 
 

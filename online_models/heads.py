@@ -108,7 +108,7 @@ class Heads:
     def _calibrate(self, label: Labelled, clicked: bool) -> None:
         if len(label.features) == len(self.ranker.features):
             logits = self.ranker.logits(label.features[None], label.position, label.surface)
-            self.calibration.update(float(logits[0]), clicked, label.surface)
+            self.calibration.update(float(logits[0]), clicked, label.surface, label.position)
 
     # ------------------------------------------------------------------ exchange and snapshots
 

@@ -128,7 +128,7 @@ class QualityWatch:
         if surface not in self.quality:
             self.quality[surface] = ClickQuality(self.window)
         self.quality[surface].update(clicked, predicted)
-        self.calibration.update(logit, clicked, surface)
+        self.calibration.update(logit, clicked, surface, label.position)
         batch = self._batches.setdefault(surface, _Batch())
         batch.clicked.append(clicked)
         batch.probability.append(predicted)

@@ -109,7 +109,7 @@ class Ranking:
         """Calibrated P(click) of rows at their positions, float64[n]; by the live version where none is given."""
         heads = heads or self.heads()
         logits = heads.ranker.logits(features.astype(np.float32), positions, surface)
-        return heads.calibration.predict(logits, surface)
+        return heads.calibration.predict(logits, surface, positions)
 
     def scores_for(self, policy: str, ranked: Ranked, seed: int) -> Floats:
         """What a policy draws by: the scores of the order, or for those that need them the click head's.

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from online_models.calibration import Calibration, CalibrationReport
+from online_models.calibration import Calibration, CalibrationReport, combined
 
 
 def world(n, slope, offset, seed=0):
@@ -39,6 +39,63 @@ def test_predicted_over_observed_comes_within_the_bounds_overall_and_per_decile(
     for bucket in report.deciles():
         chance = 3 / math.sqrt(max(bucket.n * bucket.observed, 1))
         assert 0.9 - chance < bucket.ratio < 1.1 + chance
+
+
+def too_sure_at_the_bottom(n, seed):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(-2.5, 1.5, n)
+    truth = np.where(logits < -4.0, -4.0 + 0.2 * (logits + 4.0), logits)
+    return logits, rng.random(n) < 1 / (1 + np.exp(-truth))
+
+
+def test_a_head_too_sure_of_its_lowest_alone_is_mended_where_no_line_could():
+    calibration, report, head = Calibration(), CalibrationReport(), CalibrationReport()
+    for logit, clicked in zip(*too_sure_at_the_bottom(40_000, 4), strict=True):
+        calibration.update(float(logit), bool(clicked))
+    logits, clicked = too_sure_at_the_bottom(100_000, 6)
+    head.update_many(1 / (1 + np.exp(-logits)), clicked)
+    report.update_many(calibration.predict(logits), clicked)
+    assert head.deciles()[0].ratio < 0.5
+    assert report.deciles()[0].ratio > 0.75
+    assert 0.9 < report.overall().ratio < 1.1
+
+
+def test_a_position_the_head_is_wrong_about_is_mended_by_itself():
+    rng = np.random.default_rng(5)
+    calibration, right = Calibration(), 1 / (1 + np.exp(2.0))
+    for _ in range(20_000):
+        position = int(rng.integers(0, 4))
+        calibration.update(-2.0, rng.random() < right * (0.5 if position == 2 else 1.0), "home", position)
+    given = calibration.predict(np.full(4, -2.0), "home", np.arange(4))
+    assert given == pytest.approx([right, right, right / 2, right], rel=0.1)
+    assert calibration.predict(np.array([-2.0]), "home", 900)[0] > 0.0
+
+
+def test_what_several_workers_saw_of_a_bend_adds_up():
+    one, other, both = Calibration(), Calibration(), Calibration()
+    for k in range(8_000):
+        (one if k % 2 else other).update(-5.0, k % 20 < 2, "home", 3)
+    both.load(combined([one.arrays(), other.arrays()]))
+    sums = one.arrays()["bends"] + other.arrays()["bends"]
+    assert both.arrays()["bends"].tolist() == sums.tolist()
+    assert sums.sum() > 0
+
+
+def test_a_calibration_stored_before_bends_is_read_as_a_line():
+    calibration = Calibration()
+    taught(calibration, *world(2_000, 1.0, 1.0))
+    stored = {name: array for name, array in calibration.arrays().items() if name != "bends"}
+    old = Calibration()
+    old.load(stored)
+    a, b = calibration.get()
+    line = 1 / (1 + np.exp(-(a * -1.0 + b)))
+    assert old.predict(np.array([-1.0]), "default", 3)[0] == pytest.approx(line)
+
+
+def test_a_calibration_that_saw_nothing_can_be_told_and_heard():
+    empty = Calibration()
+    empty.load(combined([Calibration().arrays()]))
+    assert empty.predict(np.array([0.0]), "home", 2).tolist() == [0.5]
 
 
 def test_surfaces_have_numbers_of_their_own():
