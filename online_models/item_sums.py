@@ -33,8 +33,8 @@ class ItemSums:
     ...     sums.add(3, ts=0, shown=1.0, observed=1.0, expected=0.5)
     >>> sums.factors(np.array([3, 4], dtype=np.int32), now=0, k=5.0).tolist()
     [3.0, 1.0]
-    >>> sums.total(now=1_000).tolist()
-    [5.0, 2.5, 5.0]
+    >>> sums.total(now=1_000)
+    (5.0, 2.5, 5.0)
     """
 
     def __init__(self, half_life_ms: int, items: int = 200_000) -> None:
@@ -47,19 +47,25 @@ class ItemSums:
     def add(self, item: int, *, ts: int, shown: float, observed: float, expected: float) -> None:
         """One slot that closed, or what came late of one that had."""
         mark = landmark(ts, self.half_life_ms)
-        row = np.array([observed, expected, shown]) * weight(ts, mark, self.half_life_ms)
+        row = np.array([observed, expected, shown])
+        row *= weight(ts, mark, self.half_life_ms)
         rows = (_TOTAL, item + 1) if item < self.items else (_TOTAL,)
-        held, fresh = self._window(mark, max(rows)), self._fresh.setdefault(mark, {})
+        held, fresh = self._window(mark, rows[-1]), self._fresh.setdefault(mark, {})
         for at in rows:
             held[at] += row
-            fresh[at] = fresh[at] + row if at in fresh else row.copy()
+            fresh[at] = fresh[at] + row if at in fresh else row
         keep_newest(self._held, self.half_life_ms)
         keep_newest(self._fresh, self.half_life_ms)
 
-    def total(self, now: int) -> Floats:
-        """Observed, expected and shown of all items as of ``now``, float64[3]."""
-        out: Floats = self._read(np.zeros(1, dtype=np.intp), now)[0]
-        return out
+    def total(self, now: int) -> tuple[float, float, float]:
+        """Observed, expected and shown of all items as of ``now``."""
+        return self._row(_TOTAL, now)
+
+    def factor(self, item: int, now: int, k: float) -> float:
+        """The same as :meth:`factors` of one item, sooner."""
+        observed, expected, shown = self._row(min(item, self.items) + 1, now)
+        without = (max(shown - expected, 0.0) + k) / (max(shown - observed, 0.0) + k)
+        return (observed + k) / (expected + k) * without
 
     def factors(self, ids: Ids, now: int, k: float) -> Floats:
         """By what the odds of an item exceed those expected of it, float64[n]; 1 for one nobody knows."""
@@ -70,6 +76,15 @@ class ItemSums:
         came = (sums[:, OBSERVED] + k) / (sums[:, EXPECTED] + k)
         out: Floats = came * (without[:, EXPECTED] + k) / (without[:, OBSERVED] + k)
         return out
+
+    def _row(self, at: int, now: int) -> tuple[float, float, float]:
+        observed = expected = shown = 0.0
+        for mark, held in self._held.items():
+            if at < len(held):
+                faded = scale(mark, now, self.half_life_ms)
+                a, b, c = held[at].tolist()
+                observed, expected, shown = observed + a * faded, expected + b * faded, shown + c * faded
+        return observed, expected, shown
 
     def _read(self, rows: NDArray[np.intp], now: int) -> Floats:
         out = np.zeros((len(rows), 3))

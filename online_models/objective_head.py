@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids
-from online_models.item_sums import OBSERVED, SHOWN, ItemSums
+from online_models.item_sums import ItemSums
 from online_models.ranker import ClickRanker, Rows, keep_negative
 
 Floats = NDArray[np.float64]
@@ -93,14 +93,11 @@ class ObjectiveHead:
 
     def base(self, now: int) -> float:
         """How often a shown slot leads to the action, whatever the item; drawn towards 1 in 100 by 100 slots."""
-        sums = self.items.total(now)
-        rate = (sums[OBSERVED] + PRIOR_RATE * _PRIOR_SHOWN) / (sums[SHOWN] + _PRIOR_SHOWN)
-        return float(min(max(rate, _LEAST), 1.0 - _LEAST))
+        return _base(*self.items.total(now))
 
     def trust(self, now: int) -> float:
         """How much say the regression has, from 0 to 1."""
-        seen = float(self.items.total(now)[OBSERVED])
-        return seen / (seen + ACTIONS_TO_TRUST)
+        return _trust(*self.items.total(now))
 
     def logits(
         self,
@@ -128,22 +125,17 @@ class ObjectiveHead:
         return out
 
     def _surface(self, surface: str, now: int) -> float:
-        factor = self.surfaces.factors(np.array([self._place(surface)], dtype=np.int32), now, SURFACE_PRIOR)
-        return math.log(float(factor[0]))
+        return math.log(self.surfaces.factor(self._place(surface), now, SURFACE_PRIOR))
 
     def _place(self, surface: str) -> int:
         names = self.regression.surfaces
         return names.index(surface) if surface in names else len(names)
 
     def _shared(self, rows: Rows, now: int, positions: int | NDArray[np.int_], surface: str) -> Floats:
-        out: Floats = self._base_logit(now) + self.trust(now) * self.regression.logits(
-            rows, positions, surface
-        )
+        total = self.items.total(now)
+        above = self.regression.logits(rows, positions, surface)
+        out: Floats = _logit(_base(*total)) + _trust(*total) * above
         return out
-
-    def _base_logit(self, now: int) -> float:
-        base = self.base(now)
-        return math.log(base / (1.0 - base))
 
     # ------------------------------------------------------------------ learning
 
@@ -158,14 +150,13 @@ class ObjectiveHead:
         if not self._accepts(row) or not (value or self._keeps(row, item)):
             return None
         many = 1.0 if value else 1.0 / self.regression.negative_rate
-        shared = float(self._shared(row[None], ts, position, surface)[0])
-        factor = self.items.factors(np.array([item], dtype=np.int32), ts, ITEM_PRIOR)
-        logit = shared + math.log(float(factor[0]))
-        told = _sigmoid(logit + self._surface(surface, ts))
-        self.surfaces.add(
-            self._place(surface), ts=ts, shown=many, observed=value, expected=many * _sigmoid(logit)
-        )
-        offset = self._base_logit(ts)
+        total = self.items.total(ts)
+        offset, trust = _logit(_base(*total)), _trust(*total)
+        shared = offset + trust * self.regression.logit(row, position, surface)
+        logit = shared + math.log(self.items.factor(item, ts, ITEM_PRIOR))
+        place = self._place(surface)
+        told = _sigmoid(logit + math.log(self.surfaces.factor(place, ts, SURFACE_PRIOR)))
+        self.surfaces.add(place, ts=ts, shown=many, observed=value, expected=many * _sigmoid(logit))
         self.items.add(item, ts=ts, shown=many, observed=value, expected=many * _sigmoid(shared))
         self.regression.learn(row, value, ts=ts, position=position, surface=surface, offset=offset)
         self._untold += 1
@@ -178,7 +169,7 @@ class ObjectiveHead:
         if not self._accepts(row):
             return
         kept = self._keeps(row, item)
-        offset = self._base_logit(ts)
+        offset = _logit(self.base(ts))
         self.items.add(item, ts=ts, shown=0.0, observed=value, expected=0.0)
         self.surfaces.add(self._place(surface), ts=ts, shown=0.0, observed=value, expected=0.0)
         self.regression.learn_correction(
@@ -224,6 +215,19 @@ class ObjectiveHead:
         self.items.load(items)
         self.surfaces.load(surfaces)
         self._untold = int(arrays["untold"][0])
+
+
+def _base(observed: float, _: float, shown: float) -> float:
+    rate = (observed + PRIOR_RATE * _PRIOR_SHOWN) / (shown + _PRIOR_SHOWN)
+    return min(max(rate, _LEAST), 1.0 - _LEAST)
+
+
+def _trust(observed: float, _expected: float, _shown: float) -> float:
+    return observed / (observed + ACTIONS_TO_TRUST)
+
+
+def _logit(p: float) -> float:
+    return math.log(p / (1.0 - p))
 
 
 def _sigmoid(logit: float) -> float:
