@@ -21,10 +21,13 @@ from online_models.heads import BASE, Recipe
 from online_models.objective_weights import Weights
 
 State = Literal["candidate", "shadow", "canary", "live", "retired"]
-What = Literal["register", "promote", "retire", "rollback", "release", "explore", "pause", "resume", "weigh"]
+What = Literal[
+    "register", "promote", "retire", "rollback", "release", "explore", "pause", "resume", "weigh", "approve"
+]
 MOST_HELD = 4
 """Versions that learn or answer at once: each costs memory and a part of every event's time."""
 MOST_KEPT = 10_000
+MOST_APPROVALS = 10
 MOST_SURFACES = 1_000
 FOREVER_MS = 4_102_444_800_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
@@ -42,6 +45,7 @@ class Change:
     Attributes:
         version: that is changed; for a rollback the one to be taken back, so that none is taken back twice.
         share: of users that a canary answers.
+        approvals: for ``register``: of so many people before the version may go live.
         on: for ``explore``: whether exploration is on.
         details: a recipe when registered; the ``surface`` and its ``weights`` by action for ``weigh``, without weights
             as the settings have them; else what the version had learnt (offsets, data window, feature schema, code
@@ -55,6 +59,7 @@ class Change:
     what: What
     version: str = ""
     share: float = 0.0
+    approvals: int = 0
     on: bool = True
     reason: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -81,6 +86,8 @@ class Change:
             change = cls(**told)
             if not (isinstance(change.share, int | float) and isinstance(change.details, dict)):
                 raise ChangeUnreadable(f"share or details of another type: {raw[:80]!r}")
+            if type(change.approvals) is not int:
+                raise ChangeUnreadable(f"approvals of another type: {raw[:80]!r}")
             return change
         except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
             raise ChangeUnreadable(f"not a change: {raw[:80]!r}") from error
@@ -88,7 +95,12 @@ class Change:
 
 @dataclass(slots=True)
 class Version:
-    """A version and how it came to be."""
+    """A version and how it came to be.
+
+    Attributes:
+        approvals: who promoted it to canary or live.
+        wanted: how many must approve before it goes live; ``approved`` are those who have, and did not register it.
+    """
 
     name: str
     state: State
@@ -97,6 +109,8 @@ class Version:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     lineage: dict[str, Any] = field(default_factory=dict)
     approvals: list[str] = field(default_factory=list)
+    wanted: int = 0
+    approved: list[str] = field(default_factory=list)
     since: int = 0
 
 
@@ -166,6 +180,22 @@ class Registry:
                 self.open_until = int(change.details.get("until", 0))
             case "weigh":
                 return self._weigh(change.details)
+            case "approve":
+                return self._approve(change)
+        return ""
+
+    def _approve(self, change: Change) -> str:
+        """Somebody else than who registered it has looked at a version that is not live yet."""
+        version = self.versions.get(change.version)
+        if version is None:
+            return f"there is no version {change.version!r}; there are {', '.join(self.versions)}"
+        if version.state not in _NEXT:
+            return f"{version.name} is {version.state}: there is nothing to approve"
+        if change.who == version.who:
+            return f"{change.who} registered {version.name}: somebody else must approve it"
+        if change.who in version.approved:
+            return f"{change.who} has approved {version.name} already"
+        version.approved.append(change.who)
         return ""
 
     def _pause(self, change: Change) -> str:
@@ -225,9 +255,12 @@ class Registry:
             Recipe.of(change.details)
         except ValueError as error:
             return str(error)
+        if not 0 <= change.approvals <= MOST_APPROVALS:
+            return f"approvals must be from 0 to {MOST_APPROVALS}, not {change.approvals}"
         self.versions[change.version] = Version(
-            change.version, "candidate", change.who, change.ts, dict(change.details), since=change.ts
-        )
+            change.version, "candidate", change.who, change.ts, dict(change.details), wanted=change.approvals,
+            since=change.ts,
+        )  # fmt: skip
         return ""
 
     def _promote(self, change: Change) -> str:
@@ -252,6 +285,11 @@ class Registry:
     def _hinders(self, version: Version, to: State, change: Change) -> str:
         if self.frozen:
             return "learning is frozen by a rollback: release it first"
+        if to == "live" and len(version.approved) < version.wanted:
+            return (
+                f"{version.name} needs {version.wanted} approvals and has {len(version.approved)}: "
+                f"freshet model approve {version.name}"
+            )
         if to == "shadow" and len(self.held) >= MOST_HELD:
             return f"{len(self.held)} versions are held already: retire one"
         if to == "canary" and self.canary:
@@ -307,4 +345,5 @@ class Registry:
 def _flat(version: Version) -> dict[str, Any]:
     out: dict[str, Any] = {f"recipe.{name}": value for name, value in version.recipe.items()}
     out |= {f"lineage.{name}": value for name, value in version.lineage.items()}
-    return {"state": version.state, "who": version.who, "approvals": ", ".join(version.approvals), **out}
+    told = {"approvals": ", ".join(version.approvals), "approved": ", ".join(version.approved)}
+    return {"state": version.state, "who": version.who, **told, **out}

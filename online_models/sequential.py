@@ -15,6 +15,7 @@ before some hundred events.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +85,29 @@ class AlwaysValid:
         self.p_value = min(self.p_value, float(always_valid_p(difference, variance, self.tau)))
         wide = float(half_width(variance, self.tau))
         self.low, self.high = max(self.low, difference - wide), min(self.high, difference + wide)
+
+    def told(self) -> list[float | None]:
+        """All looks so far as plain values: tau, p-value, low, high; None for a side that is not bounded yet."""
+        low, high = (value if math.isfinite(value) else None for value in (self.low, self.high))
+        return [self.tau, self.p_value, low, high]
+
+    def take(self, told: Sequence[float | None]) -> None:
+        """Looks of another process at the same sums, as :meth:`told` has them; of a test with another tau nothing.
+
+        Every look of every process holds at once, so the least p-value and the narrowest interval of all do.
+
+        >>> one, other = AlwaysValid(tau=0.01), AlwaysValid(tau=0.01)
+        >>> one.update(0.012, 4e-6, events=900)
+        >>> other.take(one.told())
+        >>> other.p_value == one.p_value, other.low == one.low
+        (True, True)
+        """
+        tau, p, low, high = told
+        if tau is None or p is None or not math.isclose(tau, self.tau) or not 0.0 <= p <= 1.0:
+            return
+        self.p_value = min(self.p_value, p)
+        self.low = self.low if low is None else max(self.low, low)
+        self.high = self.high if high is None else min(self.high, high)
 
 
 def power_at(effect: float, variance: float, tau: float, *, alpha: float = 0.05) -> float:

@@ -39,19 +39,26 @@ class ResultsBoard:
         self._heard: OrderedDict[str, dict[str, UserSums]] = OrderedDict()
         self._gone: dict[str, UserSums] = {}
         self._tests: dict[str, AlwaysValid] = {}
+        self._losses: dict[str, dict[str, tuple[float, float]]] = {}  # by worker and version
 
     def hear(self, told: Mapping[str, Any]) -> None:
         """One record of ``experiment-results``; one that is none is counted in ``refused``."""
         try:
             worker = str(told["worker"])
             sums = {str(name): UserSums.read(one) for name, one in told["variants"].items()}
+            looks = {str(name): _looks(one) for name, one in told.get("tests", {}).items()}
+            losses = {str(name): (float(a), float(b)) for name, (a, b) in told.get("losses", {}).items()}
         except (KeyError, TypeError, ValueError, AttributeError):
             self.refused += 1
             return
-        self._heard[worker] = sums
+        self._heard[worker], self._losses[worker] = sums, losses
         self._heard.move_to_end(worker)
+        for variant, one in looks.items():
+            if one[0] is not None:
+                self._tests.setdefault(variant, AlwaysValid(one[0])).take(one)
         if len(self._heard) > self.most:
-            _, old = self._heard.popitem(last=False)
+            gone, old = self._heard.popitem(last=False)
+            self._losses.pop(gone, None)
             self._gone = _added([self._gone, old])
 
     @property
@@ -68,6 +75,19 @@ class ResultsBoard:
                 variant = design.variant(name)
                 if control is not None and variant in totals:
                     self._look(variant, design.effect, control, totals[variant])
+
+    def looks(self) -> dict[str, list[float | None]]:
+        """All tests so far, by variant, as the next message is to carry them: a restart begins with them."""
+        return {variant: test.told() for variant, test in self._tests.items() if test.p_value < 1.0}
+
+    def losses(self) -> dict[str, float]:
+        """The log-loss of each version of the model over the same slots, nats, of all workers together."""
+        sums: dict[str, tuple[float, float]] = {}
+        for told in self._losses.values():
+            for version, (total, weight) in told.items():
+                before = sums.get(version, (0.0, 0.0))
+                sums[version] = (before[0] + total, before[1] + weight)
+        return {version: total / weight for version, (total, weight) in sums.items() if weight}
 
     def report(self) -> list[dict[str, Any]]:
         """All experiments that anything is known of."""
@@ -117,8 +137,17 @@ class ResultsBoard:
     def _look(self, variant: str, effect: float, control: UserSums, treatment: UserSums) -> None:
         a, b = control.ratio(CLICKS, IMPRESSIONS), treatment.ratio(CLICKS, IMPRESSIONS)
         told = difference(a, b)
-        test = self._tests.setdefault(variant, AlwaysValid(effect or EFFECT))
+        test = self._tests.get(variant)
+        if test is None or test.tau != (effect or EFFECT):  # another effect is planned for: another test
+            test = self._tests[variant] = AlwaysValid(effect or EFFECT)
         test.update(told.value, told.error**2, events=int(a.x + b.x))
+
+
+def _looks(told: Any) -> list[float | None]:
+    looks = [None if value is None else float(value) for value in told]
+    if len(looks) != 4 or not (looks[0] is None or looks[0] > 0.0):
+        raise ValueError(f"looks that are none: {told!r}")
+    return looks
 
 
 def _added(parts: list[dict[str, UserSums]]) -> dict[str, UserSums]:

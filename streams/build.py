@@ -10,6 +10,7 @@ from aiokafka.helpers import create_ssl_context
 
 from online_models.fold_policy import FoldPolicy
 from online_models.objective_weights import Weights
+from online_models.shadow_loss import ShadowLoss
 from online_models.store import Store
 from online_models.store_client import RedisAddress
 from online_models.windows import Window
@@ -112,7 +113,8 @@ def learnt(
         windows=windows(settings),
     )
     bubble = bubble_of(parts) if watching else None
-    monitor = Monitor(parts.watch, bubble, parts.interner, parts.learner.objectives.watch)
+    losses = ShadowLoss(lambda: parts.learner.heads) if watching else None
+    monitor = Monitor(parts.watch, bubble, parts.interner, parts.learner.objectives.watch, losses)
     parts.learner.watch = monitor if watching else None
     if watching and settings.order_learning_share > 0.0:
         parts.learner.order_budget = Metered(CpuBudget(settings.order_learning_share), time.monotonic)

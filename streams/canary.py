@@ -63,7 +63,8 @@ class CanaryWatch:
         self._told = self.mine.changes
         told: dict[str, Any] = {
             "v": 1, "id": f"{self._name}-{self._told}", "worker": self._name, "ts": self._now(),
-            "variants": self.mine.told(),
+            "variants": self.mine.told(), "tests": self._decisions.board.looks(),
+            "losses": self._monitor.losses.told() if self._monitor.losses is not None else {},
         }  # fmt: skip
         return Message(EXPERIMENT_RESULTS, self._name, orjson.dumps(told))
 

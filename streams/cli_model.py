@@ -43,7 +43,7 @@ def list_(as_json: AsJson = False, given: Given = None) -> None:
     rows = [
         {
             "version": v.name, "state": v.state, "who": v.who, "approvals": v.approvals, "recipe": dict(v.recipe),
-            "lineage": v.lineage,
+            "lineage": v.lineage, "approvals_wanted": v.wanted, "approved": v.approved,
         }
         for v in registry.versions.values()
     ]  # fmt: skip
@@ -74,11 +74,16 @@ def register(
         typer.Option("--recipe", metavar="NAME=NUMBER", help="rate, deep_rate, hidden, half_life, alpha, "
                      "click_half_life_ms, warm: how it differs from the live version"),
     ] = None,
+    approvals: Annotated[
+        int | None,
+        typer.Option(min=0, max=10, help="Of so many others before it goes live; else the setting model_approvals"),
+    ] = None,
     who: Who = "", reason: Why = "", given: Given = None,
 ) -> None:  # fmt: skip
     """A new version, a candidate; it learns from its promotion to shadow on."""
     details = dict(_number(word) for word in recipe or ())
-    changed(given, "register", version=version, who=who, reason=reason, details=details)
+    wanted = load(given, log_level="ERROR").model_approvals if approvals is None else approvals
+    changed(given, "register", version=version, who=who, reason=reason, details=details, approvals=wanted)
     typer.echo(f"{version} is a candidate; next:  freshet model promote {version}")
 
 
@@ -93,6 +98,13 @@ def promote(
     details = _learnt(loaded)
     registry = _add(loaded, "promote", version=version, share=share, who=who, reason=reason, details=details)
     typer.echo(f"{version} is {registry.versions[version].state}")
+
+
+@app.command("approve", cls=SettingsCommand)
+def approve(version: VersionName, who: Who = "", reason: Why = "", given: Given = None) -> None:
+    """Agree to a version going live; not by who registered it, and once each."""
+    held = changed(given, "approve", version=version, who=who, reason=reason).versions[version]
+    typer.echo(f"{version} has {len(held.approved)} of the {held.wanted} approvals it needs to go live")
 
 
 @app.command("rollback", cls=SettingsCommand)
@@ -224,10 +236,14 @@ def _table(rows: list[dict[str, Any]], audit: list[dict[str, Any]]) -> None:
 
     from rich.table import Table
 
-    table = Table("version", "state", "by", "approved by", "recipe", box=None)
+    table = Table("version", "state", "by", "promoted by", "approved by", "recipe", box=None)
     for row in rows:
+        approved = ", ".join(row["approved"])
+        if row["approvals_wanted"]:
+            approved = f"{approved} ({len(row['approved'])} of {row['approvals_wanted']})".strip()
+        promoted = ", ".join(row["approvals"])
         table.add_row(
-            row["version"], row["state"], row["who"], ", ".join(row["approvals"]), _plain(row["recipe"] or "")
+            row["version"], row["state"], row["who"], promoted, approved, _plain(row["recipe"] or "")
         )
     console().print(table)
     log = Table("when (UTC)", "who", "change", "reason", box=None)

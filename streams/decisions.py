@@ -61,6 +61,7 @@ class Decisions:
                 "live": registry.live, "canary": registry.canary or None, "share": registry.share,
                 "frozen": registry.frozen, "exploring": registry.exploring and self._recommender.exploring,
                 "versions": {v.name: v.state for v in registry.versions.values()},
+                "log_loss": self.board.losses(),
             },
         }  # fmt: skip
 

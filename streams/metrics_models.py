@@ -48,6 +48,7 @@ class Learning(Collector):
     def collect(self) -> Iterable[Metric]:
         """All families, as of now."""
         yield from self._quality()
+        yield from self._versions()
         yield from self._drift()
         yield from self._counts()
 
@@ -67,6 +68,18 @@ class Learning(Collector):
         for k, bucket in enumerate(self._watch.report.deciles()):
             if bucket.ratio is not None:
                 family.add_metric([str(k + 1)], bucket.ratio)
+        yield family
+
+    def _versions(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "freshet_version_log_loss_nats",
+            "Log-loss of each version held, over the same slots, before it learns them",
+            labels=["version"],
+        )
+        losses = self._monitor.losses.losses if self._monitor.losses is not None else {}
+        for version, loss in list(losses.items()):
+            if loss.mean is not None:
+                family.add_metric([version], loss.mean)
         yield family
 
     def _drift(self) -> Iterator[Metric]:

@@ -17,6 +17,7 @@ from online_models.events import Exposure
 from online_models.interning import Interner
 from online_models.labels import Labelled
 from online_models.objective_watch import ObjectiveWatch
+from online_models.shadow_loss import ShadowLoss
 from online_models.watch import QualityWatch
 from serving.assembly import Parts
 
@@ -29,6 +30,7 @@ class Monitor:
         bubble: measures what is shown; None watches nothing of it.
         interner: numbers of items by name, for ``bubble``.
         objectives: measures the heads of further actions; None does not.
+        losses: measures the versions of the model beside each other; None does not.
     """
 
     def __init__(
@@ -37,15 +39,18 @@ class Monitor:
         bubble: BubbleWatch | None = None,
         interner: Interner | None = None,
         objectives: ObjectiveWatch | None = None,
+        losses: ShadowLoss | None = None,
     ) -> None:
         self.watch, self.bubble, self._interner = watch, bubble, interner
-        self._objectives = objectives
+        self._objectives, self.losses = objectives, losses
         self.counts: Counter[tuple[str, str]] = Counter()  # series, severity
         self._waiting: list[DriftSignal] = []
 
     def observe(self, label: Labelled, predicted: float) -> None:
         """A label with the probability as served, before it is learnt."""
         self.watch.observe(label, predicted)
+        if self.losses is not None:
+            self.losses.observe(label)
 
     def served(self, exposures: Iterable[Exposure]) -> None:
         """Slates that were served, as the log holds them."""

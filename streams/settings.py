@@ -199,6 +199,9 @@ class Settings(BaseSettings):
     experiments_file: str = Field(
         "", description="YAML that declares experiments, read again when it changes; empty is none"
     )
+    model_approvals: int = Field(
+        0, ge=0, le=10, description="of so many others a new version of the model needs before it may go live"
+    )
     results_interval_s: float = Field(
         2.0, ge=0.1, le=60.0, description="time between a worker's results of experiments"
     )

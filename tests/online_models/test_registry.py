@@ -49,6 +49,31 @@ def test_who_let_users_see_a_version_is_noted_with_what_it_had_learnt() -> None:
     assert registry.versions["v2"].lineage == {"offsets": {"0": 7}}
 
 
+def test_a_version_that_needs_approvals_goes_live_only_with_those_of_others() -> None:
+    registry = after(change("register", "v2", approvals=2), *in_canary()[1:])
+    assert "needs 2 approvals and has 0" in registry.apply(change("promote", "v2"))
+    assert "somebody else must approve" in registry.apply(change("approve", "v2", who="ann"))
+    assert registry.apply(change("approve", "v2", who="bo")) == ""
+    assert "approved v2 already" in registry.apply(change("approve", "v2", who="bo"))
+    assert "has 1" in registry.apply(change("promote", "v2"))
+    assert registry.live == "base"
+    assert registry.apply(change("approve", "v2", who="cy")) == ""
+    assert registry.apply(change("promote", "v2")) == ""
+    assert (registry.live, registry.versions["v2"].approved) == ("v2", ["bo", "cy"])
+    assert "nothing to approve" in registry.apply(change("approve", "v2", who="di"))
+    refused = [entry.refused for entry in registry.audit if entry.change.what == "approve" and entry.refused]
+    assert len(refused) == 3, "what had no effect is in the log too"
+
+
+def test_approvals_stand_in_the_log_and_come_back_with_it() -> None:
+    changes = [change("register", "v2", approvals=1), change("approve", "v2", who="bo")]
+    read = after(*(Change.decode(one.encode()) for one in changes))
+    assert (read.versions["v2"].wanted, read.versions["v2"].approved) == (1, ["bo"])
+    assert "must be from 0 to 10" in Registry().apply(change("register", "v3", approvals=11))
+    with pytest.raises(ChangeUnreadable):
+        Change.decode(changes[0].encode().replace(b'"approvals":1', b'"approvals":"one"'))
+
+
 def test_a_canary_answers_its_share_of_users_and_always_the_same_ones() -> None:
     registry = after(*in_canary(share=0.2))
     served = {f"u{k}": registry.version_for(f"u{k}") for k in range(2_000)}

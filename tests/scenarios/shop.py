@@ -16,6 +16,7 @@ from evaluation.simulator import World, WorldConfig
 from online_models.canary_guard import Harm
 from online_models.fold_policy import FoldPolicy
 from online_models.registry import What
+from online_models.shadow_loss import ShadowLoss
 from online_models.state import Outcome
 from online_models.user_sums import UserSums
 from serving.assembly import Parts, assemble
@@ -86,7 +87,8 @@ class Shop:
             Decisions(settings, {}, self.store, parts.recommender)  # type: ignore[arg-type]
             for parts in (self.worker, self.api)
         )
-        self.monitor = Monitor(self.worker.watch)
+        self.monitor = Monitor(self.worker.watch, losses=ShadowLoss(lambda: self.worker.learner.heads))
+        self.worker.learner.watch = self.monitor
         self.canary = CanaryWatch(
             "worker-1", self.decisions, self.monitor, SimpleNamespace(), self.worker.learner.features,  # type: ignore[arg-type]
             now=lambda: self.now, every_s=2.0,

@@ -77,3 +77,6 @@ async def test_a_canary_that_is_as_good_is_left_alone() -> None:
     await shop.run(900)
     assert shop.decisions.registry.canary == "v2"
     assert shop.canary.mine.variants["model:v2/canary"].users > 20
+    losses = shop.decisions.report()["model"]["log_loss"]
+    assert losses.keys() == {"base", "v2"}
+    assert abs(losses["v2"] - losses["base"]) < 0.1 * losses["base"]

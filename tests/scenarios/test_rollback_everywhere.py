@@ -111,9 +111,9 @@ def test_a_canary_nobody_clicks_is_taken_back_in_all_processes_and_the_switch_re
     site.run("model", "promote", "v2", "--share", "0.3")
     site.until(lambda slate: slate["model_version"].startswith("v2"), 60)
     site.until(lambda _: site.visits % 20 == 0 and bool(site.model()["frozen"]), 120)
-    assert site.model() | {"share": 0.0} == {
+    assert site.model() | {"share": 0.0, "log_loss": {}} == {
         "live": "base", "canary": None, "share": 0.0, "frozen": True, "exploring": True,
-        "versions": {"base": "live", "v2": "retired"},
+        "versions": {"base": "live", "v2": "retired"}, "log_loss": {},
     }  # fmt: skip
     assert all(site.visit()["model_version"].startswith("base") for _ in range(60))
     told = orjson.loads(site.run("model", "list", "--json"))

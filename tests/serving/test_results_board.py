@@ -102,6 +102,49 @@ def test_the_least_p_value_of_all_looks_is_told() -> None:
     assert p[1] == p[0] < 0.05
 
 
+def test_a_restart_goes_on_with_the_looks_before_it_and_does_not_begin_anew() -> None:
+    before = board_of(sums(2_000, 0.1, 1), sums(2_000, 0.13, 2))
+    [told] = before.report()
+    later = {"worker": "b", "variants": {"ranking:diverse/treatment": sums(2_000, 0.1, 3).told()}}
+    after = ResultsBoard()
+    after.plan = parse(TEXT).plan
+    after.hear({"worker": "a", "variants": {"ranking:diverse/control": sums(2_000, 0.1, 1).told()}})
+    after.hear({**later, "tests": before.looks()})
+    after.look()
+    [again] = after.report()
+    kept, was = (one["comparisons"][0]["always_valid"] for one in (again, told))
+    assert kept["p_value"] == was["p_value"] < 0.05
+    assert (kept["low"], kept["high"]) != (None, None)
+    forgetful = ResultsBoard()
+    forgetful.plan = parse(TEXT).plan
+    forgetful.hear({"worker": "a", "variants": {"ranking:diverse/control": sums(2_000, 0.1, 1).told()}})
+    forgetful.hear(later)
+    forgetful.look()
+    assert forgetful.report()[0]["comparisons"][0]["always_valid"]["p_value"] > 0.05
+
+
+def test_looks_at_another_planned_effect_are_another_test() -> None:
+    board = board_of(sums(2_000, 0.1, 1), sums(2_000, 0.1, 2))
+    p = board.report()[0]["comparisons"][0]["always_valid"]["p_value"]
+    board.hear({"worker": "c", "variants": {}, "tests": {"ranking:diverse/treatment": [0.5, 1e-9, 0.1, 0.2]}})
+    board.look()
+    assert board.report()[0]["comparisons"][0]["always_valid"]["p_value"] == p
+
+
+@pytest.mark.parametrize("looks", [[0.02], [-1.0, 0.1, 0.0, 0.0], ["x", 1, 2, 3], 7])
+def test_looks_that_are_none_are_counted_and_change_nothing(looks: object) -> None:
+    board = ResultsBoard()
+    board.hear({"worker": "a", "variants": {}, "tests": {"l:e/x": looks}})
+    assert (board.refused, board.looks()) == (1, {})
+
+
+def test_the_log_loss_of_versions_is_that_of_all_workers_together() -> None:
+    board = ResultsBoard()
+    for worker, loss in (("a", [30.0, 100.0]), ("b", [10.0, 100.0])):
+        board.hear({"worker": worker, "variants": {}, "losses": {"base": loss, "v2": [loss[0] / 2, 100.0]}})
+    assert board.losses() == {"base": 0.2, "v2": 0.1}
+
+
 def test_canaries_and_the_global_holdout_are_reported_without_being_declared() -> None:
     board = ResultsBoard()
     board.plan = parse("holdout: 0.2").plan

@@ -48,6 +48,23 @@ def test_what_is_forbidden_is_told_with_the_reason_and_code_1(run: Run) -> None:
     assert run("register", "v2", "--recipe", "speed")[0] == 2
 
 
+def test_a_version_that_needs_an_approval_goes_live_once_somebody_else_has_approved_it(run: Run) -> None:
+    assert run("register", "v2", "--who", "ann", "--set", "model_approvals=1")[0] == 0
+    for _ in range(2):
+        assert run("promote", "v2", "--share", "0.1", "--who", "ann")[0] == 0
+    code, told = run("promote", "v2", "--who", "ann")
+    assert (code, "freshet model approve v2" in told) == (1, True)
+    assert "somebody else must approve it" in run("approve", "v2", "--who", "ann")[1]
+    assert (
+        "has 1 of the 1 approvals"
+        in run("approve", "v2", "--who", "bo", "--reason", "looked at a day of it")[1]
+    )
+    assert "v2 is live" in run("promote", "v2", "--who", "ann")[1]
+    told = json.loads(run("list", "--json")[1])
+    assert [(v["approvals_wanted"], v["approved"]) for v in told["versions"]] == [(0, []), (1, ["bo"])]
+    assert "bo (1 of 1)" in run("list")[1]
+
+
 def test_exploration_is_switched(run: Run) -> None:
     assert run("explore", "off", "--who", "ann")[0] == 0
     assert "exploration is off" in run("list")[1]
