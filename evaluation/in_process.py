@@ -112,7 +112,7 @@ class InProcess:
         """As a worker does (or, without ``remember``, an API replica, whose candidates no learner sees)."""
         slate = self.parts.recommender.recommend(request, self.record(request.user_id), now)
         if remember and slate.candidates is not None:
-            self.parts.learner.remember(hash64(request.user_id), slate.candidates)
+            self.parts.learner.remember(hash64(request.user_id), slate.candidates, slate.variant)
         served = orjson.loads(orjson.dumps(exposure(slate, now)))
         self._fold([Timed(_EVENT.validate_python(served), now)])
         self.stats["slates"] += 1

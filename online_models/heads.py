@@ -63,8 +63,19 @@ class Recipe:
         return cls(**told)
 
 
+@dataclass(frozen=True, slots=True)
+class OwnWeights:
+    """Weights of one variant of an experiment: its ``label`` as exposures carry it, and the recipe they learn by."""
+
+    label: str
+    recipe: Mapping[str, Any]
+
+
 class Heads:
-    """What orders candidates and says how likely a click is, in one version."""
+    """What orders candidates and says how likely a click is, in one version.
+
+    ``only`` is the variant of an experiment whose users alone it learns from; empty for everybody's.
+    """
 
     def __init__(
         self, version: str, ordering: OrderingHead, ranker: ClickRanker, calibration: Calibration
@@ -72,6 +83,7 @@ class Heads:
         self.version = version
         self.ordering, self.ranker, self.calibration = ordering, ranker, calibration
         self.learning = True
+        self.only = ""
         self.calibrates = version != BASE  # the base's calibration is moved by what watches the labels
 
     @property
@@ -82,9 +94,13 @@ class Heads:
 
     # ------------------------------------------------------------------ learning
 
-    def learn_order(self, candidates: Candidates, target: int) -> None:
-        """One of the candidates was acted on."""
-        if self.learning:
+    def hears(self, variant: str) -> bool:
+        """Whether what happened to a request of these variants is learnt from."""
+        return self.learning and (not self.only or self.only in variant.split())
+
+    def learn_order(self, candidates: Candidates, target: int, variant: str = "") -> None:
+        """One of the candidates was acted on, of a slate made for ``variant``."""
+        if self.hears(variant):
             self.ordering.learn(candidates, target)
 
     def learn_label(self, label: Labelled) -> None:
@@ -92,7 +108,7 @@ class Heads:
 
         Labels of other actions than clicks are no business of the click head.
         """
-        if not self.learning or label.action != CLICK:
+        if not self.hears(label.variant) or label.action != CLICK:
             return
         row, at, surface = label.features, label.position, label.surface
         kept = keep_negative(row, label.item, self.ranker.negative_rate)

@@ -23,7 +23,7 @@ from online_models.deltas import Delta
 from online_models.errors import DeltaRefused
 from online_models.events import Item
 from online_models.examination import Examination
-from online_models.heads import BASE, Heads, Recipe, challenger
+from online_models.heads import BASE, Heads, OwnWeights, Recipe, challenger
 from online_models.labels import Kind, Labelled
 from online_models.model import FLOOR, Model
 from online_models.objectives import Objectives
@@ -102,7 +102,7 @@ class Learner:
             raise ValueError("ranker must read the features of ClickSchema.of(model.schema), in their order")
         self.stats: Counter[str] = Counter()
         self._remembered = remembered
-        self._candidates: OrderedDict[int, Candidates] = OrderedDict()
+        self._candidates: OrderedDict[int, tuple[Candidates, str]] = OrderedDict()  # and for which variants
         # by partition and action: each closes its windows at its own time
         self._closing: dict[tuple[str, str], ClosingOrder] = {}
         self._unsent: list[Interaction] = []
@@ -119,11 +119,22 @@ class Learner:
         for name in registry.held:
             if name not in self.heads:
                 self.heads[name] = self._challenger(name, Recipe.of(registry.versions[name].recipe))
-        for name in [name for name in self.heads if name not in (*registry.held, BASE)]:
+        for name in [
+            name for name, of in self.heads.items() if name not in (*registry.held, BASE) and not of.only
+        ]:
             del self.heads[name]
         for name, heads in self.heads.items():
-            heads.learning = registry.learns(name)
+            heads.learning = not registry.frozen if heads.only else registry.learns(name)
         self.live, self.frozen = registry.live, registry.frozen
+
+    def give_own(self, declared: Mapping[str, OwnWeights]) -> None:
+        """Hold weights of their own for variants of experiments; they begin as the live ones, or as they were saved."""
+        for name in [name for name, of in self.heads.items() if of.only and name not in declared]:
+            del self.heads[name]
+        for name, own in declared.items():
+            if name not in self.heads:
+                self.heads[name] = made = self._challenger(name, Recipe.of(own.recipe))
+                made.only, made.learning = own.label, not self.frozen
 
     def _challenger(self, name: str, recipe: Recipe) -> Heads:
         schema, like = self.model.schema, self.heads[self.live]
@@ -149,9 +160,9 @@ class Learner:
         """How much the base's click head has to say in the order."""
         return self.heads[BASE].click_weight
 
-    def remember(self, user: int, candidates: Candidates) -> None:
+    def remember(self, user: int, candidates: Candidates, variant: str = "") -> None:
         """Keep what a slate was chosen from, with its features as served, for the user's next action."""
-        self._candidates[user] = candidates
+        self._candidates[user] = candidates, variant
         self._candidates.move_to_end(user)
         if len(self._candidates) > self._remembered:
             self._candidates.popitem(last=False)
@@ -183,11 +194,12 @@ class Learner:
             del self._unsent[:-MAX_UNSENT]
 
     def _interaction(self, x: Interaction, *, organic: bool) -> None:
-        candidates = self._candidates.pop(x.user, None)
-        if candidates is not None:
+        remembered = self._candidates.pop(x.user, None)
+        if remembered is not None:
+            candidates, variant = remembered
             self._recall(candidates, x.item, "organic" if organic else "shown")
             for heads in self.heads.values():
-                heads.learn_order(candidates, x.item)
+                heads.learn_order(candidates, x.item, variant)
             self.stats["ordered"] += 1
         elif x.recent and self.order_budget is not None:
             self._order_as_of_before(x, self.order_budget)

@@ -31,6 +31,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Surface = Annotated[str, Field(min_length=1, max_length=64)]
 Metric = Literal["click_rate", "conversion_rate", "log_loss", "latency_p99_ms", "error_share", "empty_share"]
 _NEAR = 1e-9
+MOST_OWN = 6
+"""Variants with weights of their own at once: each costs memory and a part of every event's time."""
+OWN = "own"
 
 
 class _Strict(BaseModel):
@@ -54,7 +57,8 @@ class Guardrail(_Strict):
 class Experiment(_Strict):
     """One question; the first variant is the control.
 
-    ``learning``: ``shared`` weights for what differs at serving time only, ``own`` for a variant that changes learning.
+    ``learning``: ``shared`` weights for what differs at serving time only; with ``own`` each variant, the control too,
+    has weights that learn from its own users alone, and may override the ``recipe`` they learn by.
     An empty list of surfaces is all of them. ``effect`` is the difference planned for, in clicks an impression.
     """
 
@@ -82,7 +86,17 @@ class Experiment(_Strict):
         shares = [share for share in given if share is not None]
         if shares and (len(shares) < len(given) or abs(sum(shares) - 1.0) > _NEAR):
             raise ValueError(f"shares of variants must be given for all and add up to 1, not {sum(shares):g}")
+        self._check_learning()
         return self
+
+    def _check_learning(self) -> None:
+        named = {name for variant in self.variants.values() for name in variant.overrides}
+        if self.learning != OWN and "recipe" in named:
+            raise ValueError("a recipe is overridden where variants have weights of their own: learning: own")
+        if self.learning == OWN and "model_version" in named:
+            raise ValueError(
+                "with learning: own no variant may name a model_version: it has weights of its own"
+            )
 
     @property
     def shares(self) -> dict[str, float]:
@@ -92,8 +106,9 @@ class Experiment(_Strict):
 
     @property
     def touched(self) -> frozenset[str]:
-        """Every setting that a variant overrides."""
-        return frozenset(name for variant in self.variants.values() for name in variant.overrides)
+        """Every setting that a variant overrides; weights of its own stand in for a version of the model."""
+        names = frozenset(name for variant in self.variants.values() for name in variant.overrides)
+        return names | {"model_version"} if self.learning == OWN else names
 
     def meets(self, other: Experiment) -> bool:
         """Whether both run at some moment on some surface."""
@@ -190,6 +205,9 @@ class Plan(_Strict):
                     f"experiment {name!r} is in the layers {named[name]!r} and {layer!r}: rename one"
                 )
             named[name] = layer
+        own = sum(len(e.variants) for _, _, e in self.experiments() if e.learning == OWN)
+        if own > MOST_OWN:
+            raise ValueError(f"{own} variants learn by themselves, at most {MOST_OWN} may: share weights")
         for (in_a, a, first), (in_b, b, second) in combinations(self.experiments(), 2):
             both = first.touched & second.touched
             if in_a != in_b and both and first.meets(second):

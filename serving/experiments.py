@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,20 @@ from pydantic import ValidationError
 
 from online_models.bandit import stable_hash
 from online_models.errors import SettingsError
-from serving.experiment_plan import Experiment, Plan
+from online_models.heads import OwnWeights
+from serving.experiment_plan import OWN, Experiment, Plan
 
 Check = Callable[[Mapping[str, Any]], None]
+
+
+def own_version(label: str) -> str:
+    """What the weights of a variant are called, unlike any version of the registry.
+
+    >>> own_version("ranking:e/two")
+    '~two.66c20e22'
+    """
+    variant = label.rpartition("/")[2][:16]
+    return f"~{variant}.{blake2b(label.encode(), digest_size=4).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,12 @@ class Assignment:
     def tiered(self) -> bool:
         """Whether tiers hold for this user; a variant may switch them off, to be compared with."""
         return bool(self.overrides.get("tiers", True))
+
+    @property
+    def own_model(self) -> str:
+        """The weights that answer, of the variant that learns from its own users; empty for none."""
+        mine = (f"{layer}:{of}" for layer, of in self.variants.items() if of in self.own_weights)
+        return next((own_version(label) for label in mine), "")
 
     @property
     def label(self) -> str:
@@ -84,8 +102,18 @@ class Experiments:
             variant = next(iter(experiment.shares)) if paused else self._variant(name, experiment, user_id)
             variants[layer] = f"{name}/{variant}"
             overrides |= experiment.variants[variant].overrides
-            own += [variants[layer]] if experiment.learning == "own" else []
+            own += [variants[layer]] if experiment.learning == OWN else []
         return Assignment(variants, overrides, False, tuple(own))
+
+    def own(self) -> dict[str, OwnWeights]:
+        """The weights that variants learn by themselves, by name."""
+        labelled = {
+            f"{layer}:{name}/{variant}": of.overrides.get("recipe", {})
+            for layer, name, experiment in self.plan.experiments()
+            for variant, of in experiment.variants.items()
+            if experiment.learning == OWN
+        }
+        return {own_version(label): OwnWeights(label, recipe) for label, recipe in labelled.items()}
 
     def held_out(self, user_id: str) -> bool:
         """Whether a user is in the global holdout: in no experiment at any time."""

@@ -28,6 +28,7 @@ from online_models.objective_value import Valued
 from online_models.objective_weights import CLICK
 from online_models.registry import Registry
 from serving import filters
+from serving.experiments import Experiments
 from serving.explain import reasons, worth
 from serving.fallback import LastGood, again
 from serving.filters import Asked, FilterChain
@@ -87,6 +88,11 @@ class Recommender:
         self.treatments.pause(registry.paused_until)
         self.learner.follow(registry)
         self.treatments.weigh(registry.weights)
+
+    def declare(self, experiments: Experiments | None) -> None:
+        """Other experiments hold from now on, and weights of their own for those of their variants that learn apart."""
+        self.learner.give_own(experiments.own() if experiments is not None else {})
+        self.treatments.declare(experiments)
 
     def surface(self, name: str) -> SurfacePolicy:
         """How slates of a surface are made."""

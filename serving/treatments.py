@@ -147,7 +147,7 @@ class Treatments:
             n=overrides.get("recommend_n"),
             candidates=overrides.get("candidates"),
             exploring=bool(overrides.get("exploration", True)),
-            model=str(overrides.get("model_version", "")),
+            model=assigned.own_model or str(overrides.get("model_version", "")),
             without=tuple(overrides.get("without", ())),
         )
 

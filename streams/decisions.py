@@ -66,7 +66,7 @@ class Decisions:
         }  # fmt: skip
 
     def _declare(self, experiments: Experiments) -> None:
-        self._recommender.treatments.declare(experiments)
+        self._recommender.declare(experiments)
         self.board.plan = experiments.plan
 
     def _follow(self, registry: Registry) -> None:

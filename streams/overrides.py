@@ -8,10 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from online_models.heads import Recipe
 from online_models.model import FAMILIES
 from streams.settings import SurfaceSettings
 
-BESIDE_SURFACES = frozenset({"recommend_n", "candidates", "exploration", "model_version", "without", "tiers"})
+BESIDE_SURFACES = frozenset(
+    {"recommend_n", "candidates", "exploration", "model_version", "without", "tiers", "recipe"}
+)
 """What a variant may override beside the settings of a surface."""
 _RANGES = {"recommend_n": (1, 500), "candidates": (10, 5_000)}
 
@@ -50,5 +53,9 @@ def _check_beside(overrides: Mapping[str, Any]) -> None:
     without = overrides.get("without", [])
     if not isinstance(without, list) or not set(without) < set(FAMILIES):
         raise ValueError(f"without: some of {', '.join(FAMILIES)}, not all, not {without!r}")
+    recipe = overrides.get("recipe", {})
+    if not isinstance(recipe, dict):
+        raise ValueError(f"recipe: names and numbers, not {recipe!r}")
+    Recipe.of(recipe)
     if not isinstance(overrides.get("model_version", ""), str):
         raise ValueError(f"model_version: the name of a version, not {overrides['model_version']!r}")

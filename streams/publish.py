@@ -117,7 +117,7 @@ class Publisher:
             slate = self._recommender.recommend(request, record, now)
         self.cpu_s += time.thread_time() - begun
         if slate.candidates is not None:
-            self._learner.remember(hash64(request.user_id), slate.candidates)
+            self._learner.remember(hash64(request.user_id), slate.candidates, slate.variant)
         return slate
 
     async def _produce(self, slate: Slate, *, caused_by: str, appended: int) -> asyncio.Future[Any]:

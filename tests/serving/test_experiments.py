@@ -27,7 +27,7 @@ layers:
       diverse:
         {{{WHEN}, traffic: 0.4, surfaces: [home], variants: {{control: {{}}, more: {{overrides: {{diversity: 0.3}}}}}}}}
       caps:
-        {{{WHEN}, traffic: 0.6, offset: 0.4, learning: own,
+        {{{WHEN}, traffic: 0.6, offset: 0.4,
           variants: {{control: {{share: 0.8}}, two: {{share: 0.2, overrides: {{per_tag_cap: 2}}}}}}}}
   model:
     experiments:
@@ -73,7 +73,7 @@ def test_what_variants_override_comes_together() -> None:
     declared = parse(TWO)
     mine = next(a for u in USERS if len((a := declared.assign(u, "home", DAY)).overrides) == 2)
     assert mine.overrides["model_version"] == "v2"
-    assert mine.own_weights in ((), ("caps/two",))
+    assert mine.own_weights == () and mine.own_model == ""
     assert mine.label.startswith("ranking:")
 
 
@@ -139,8 +139,8 @@ def test_what_is_wrong_is_named_with_its_place(text: str, told: str) -> None:
 
 def test_two_experiments_that_share_users_are_forbidden_in_a_layer_and_a_way_out_is_told() -> None:
     with pytest.raises(SettingsError, match=r"'diverse' and 'caps' share .* give 'caps' an offset of 0\.4"):
-        parse(TWO.replace("offset: 0.4, ", ""))
-    other_surface = TWO.replace("offset: 0.4, ", "surfaces: [item], ")
+        parse(TWO.replace("offset: 0.4,", ""))
+    other_surface = TWO.replace("offset: 0.4,", "surfaces: [item],")
     assert variants(parse(other_surface), "ranking", "item")["caps/two"] > 0
 
 
