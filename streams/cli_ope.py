@@ -78,12 +78,27 @@ def _table(told: dict[str, Any]) -> None:
     head = [f"{name} {_short(told[name])}" for name in shown if name in told]
     head += [f"left out: {count:,} {reason}" for reason, count in told.get("excluded", {}).items()]
     typer.echo(", ".join(head))
-    table = Table("estimator", "value", "95 % interval", "effective size", "mean weight", "verdict", box=None)
+    sequences = any(
+        row.get("any_time") for row in told["estimates"]
+    )  # only slates are weighed in order of time
+    columns = [
+        "value",
+        "95 % interval",
+        *["at any time"] * sequences,
+        "effective size",
+        "mean weight",
+        "verdict",
+    ]
+    table = Table("estimator", *columns, box=None)
     for row in told["estimates"]:
         interval = "" if row["low"] is None else f"{row['low']:.4f} to {row['high']:.4f}"
         weight = f"{row['mean_weight']:.3f} +- {row['weight_error']:.3f}"
         size = f"{row['effective_size']:,.0f}"
-        table.add_row(row["estimator"], _short(row["value"]), interval, size, weight, row["verdict"])
+        always = row.get("any_time")
+        any_time = [f"{always[0]:.4f} to {always[1]:.4f}" if always else ""] if sequences else []
+        table.add_row(
+            row["estimator"], _short(row["value"]), interval, *any_time, size, weight, row["verdict"]
+        )
     console().print(table)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from evaluation.ope.intervals import bootstrap, effective_size, mean_weight
 from evaluation.ope.records import Floats, Indices, Log
 from evaluation.ope.sample import Sample, sample_of
+from evaluation.ope.sequence import at_any_time
 from evaluation.ope.single import Parts, estimate
 from evaluation.ope.slates import contributions
 from evaluation.ope.targets import LOGGED, logging_policy, policy_of
@@ -36,6 +37,7 @@ class Estimate:
     verdict: Verdict
     reasons: tuple[str, ...] = ()
     note: str = ""
+    any_time: tuple[float, float] | None = None
 
 
 def evaluate(log: Log, target: str, *, logged_by: str | None = None, seed: int = 0) -> dict[str, Any]:
@@ -68,9 +70,14 @@ def evaluate(log: Log, target: str, *, logged_by: str | None = None, seed: int =
 
 def row(
     name: str, parts: Parts, weights: Floats, clicks: Floats, user: Indices, *, outside: float = 0.0,
-    note: str = "", seed: int = 0,
+    note: str = "", seed: int = 0, sequence: bool = False,
 ) -> Estimate:  # fmt: skip
-    """One estimator's row; a refused one shows no value. ``weights`` [n, K or 1] are of ``clicks`` [n, K]."""
+    """One estimator's row; a refused one shows no value. ``weights`` [n, K or 1] are of ``clicks`` [n, K].
+
+    Args:
+        sequence: the estimate is the mean of weights times clicks, so that an interval can be told that also holds for
+            a log that was drawn by a policy which learnt meanwhile.
+    """
     interval = bootstrap(*parts, user, seed=seed)
     mean, error = mean_weight(weights, user)
     size = effective_size(weights)
@@ -88,7 +95,13 @@ def row(
         estimator=name, value=estimate(parts) if shown else None, low=interval.low if shown else None,
         high=interval.high if shown else None, effective_size=size, mean_weight=mean,
         weight_error=error, verdict=judged.verdict, reasons=judged.reasons, note=note,
+        any_time=_any_time(weights, clicks) if shown and sequence else None,
     )  # fmt: skip
+
+
+def _any_time(weights: Floats, clicks: Floats) -> tuple[float, float]:
+    told = at_any_time(weights, clicks)
+    return told.low, told.high
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:
@@ -112,9 +125,11 @@ def _rows(sample: Sample, seed: int) -> list[Estimate]:
     for name, (numbers, weights) in contributions(sample, seed=seed).items():
         inexact = name in ("independence", "pseudo-inverse") and not sample.exact
         parts, note = (numbers, np.ones(len(numbers))), APPROXIMATE if inexact else ""
+        weighed = name in ("independence", "reward interaction") and not inexact
         made.append(
             row(
-                name, parts, weights, sample.clicks, sample.user, outside=sample.outside, note=note, seed=seed
+                name, parts, weights, sample.clicks, sample.user, outside=sample.outside, note=note, seed=seed,
+                sequence=weighed,
             )
-        )
+        )  # fmt: skip
     return made
