@@ -34,6 +34,9 @@ from online_models.store_writes import Write
 from online_models.userstate import UserKeys, UserState
 from online_models.windows import Window
 
+MOST_GROUPS = 32
+"""Groups of users told apart in a partition's counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timed:
@@ -78,6 +81,7 @@ class PartitionFold:
         self._from_clicks = {action: w for action, w in policy.windows.items() if w.after_click}
         self._owing: dict[str, str] = {}  # user -> cause of the newest slate owed
         self._published: list[str] = []
+        self._groups: set[str] = set()
         self._batch: Outcome
         self._counts: CounterBatch
         self._touched: dict[str, UserState] = {}
@@ -205,6 +209,17 @@ class PartitionFold:
             for action in self._from_impressions:
                 self._open_window(state, pending, action)
         self._batch.stats["over_day_cap"] += not shared
+        if shared and record.group:
+            self._of_group(record.group, visits=1, impressions=len(event.items))
+
+    def _of_group(self, group: str, **counts: int) -> None:
+        """Count for a group of users; of those beyond :data:`MOST_GROUPS` as one."""
+        if group not in self._groups:
+            if len(self._groups) >= MOST_GROUPS:
+                group = "(other)"
+            self._groups.add(group)
+        for what, n in counts.items():
+            self._batch.stats[f"group_{what}_{group}"] += n
 
     def _action(self, state: UserState, event: Click | Action, item: int) -> None:
         record, state.changed = state.record, True
@@ -222,6 +237,8 @@ class PartitionFold:
             return
         if event.action == CLICK:
             self._decayed(record, event.ts, clicks=1.0)
+            if shared and record.group:
+                self._of_group(record.group, clicks=1)
         if shared:
             self._batch.interactions.append(self._interaction(state, item, event.ts, strength))
         record.act(item, event.ts, self.policy.seen_max)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from online_models.catalog import Catalog
@@ -17,7 +17,7 @@ from online_models.diversity import gini
 HELD_S = 15.0
 """Sums over all items are taken at most so often."""
 LEAST_SHOWN = 100
-"""A provider with fewer impressions is left out of comparisons."""
+"""A provider or group of users with fewer impressions is left out of comparisons."""
 
 
 def disparity(values: NDArray[np.float64]) -> float:
@@ -96,3 +96,46 @@ _SPREAD: dict[str, tuple[str, _Read]] = {
     ),
     "freshet_provider_click_rate_disparity_ratio": ("Highest over lowest click rate of a provider", _clicks),
 }  # fmt: skip
+
+
+class Groups(Collector):
+    """What groups of users are shown, and click, since this process began; and how far apart they are.
+
+    Args:
+        stats: of the fold: ``group_visits_<group>`` and the like.
+    """
+
+    def __init__(self, stats: Callable[[], Mapping[str, int]]) -> None:
+        self._stats = stats
+
+    def collect(self) -> Iterable[Metric]:
+        """Counters by group, and two disparities."""
+        told = dict(self._stats())
+        of = {what: _by_group(told, what) for what in _GROUPS}
+        for what, text in _GROUPS.items():
+            family = CounterMetricFamily(f"freshet_user_group_{what}", text, labels=["group"])
+            for group, n in sorted(of[what].items()):
+                family.add_metric([group], n)
+            yield family
+        known = [group for group, n in of["impressions"].items() if n >= LEAST_SHOWN]
+        for what, over, name, text in _APART:
+            rates = np.array([of[what].get(group, 0) / max(of[over].get(group, 0), 1) for group in known])
+            yield GaugeMetricFamily(name, text, value=disparity(rates))
+
+
+def _by_group(told: Mapping[str, int], what: str) -> dict[str, int]:
+    prefix = f"group_{what}_"
+    return {name.removeprefix(prefix): n for name, n in told.items() if name.startswith(prefix)}
+
+
+_GROUPS = {
+    "visits": "Slates of which users of a group saw something",
+    "impressions": "Slots that users of a group saw",
+    "clicks": "Clicks of users of a group",
+}
+_APART = (
+    ("impressions", "visits", "freshet_user_group_exposure_disparity_ratio",
+     "Slots a visit of the group that sees most over those of the one that sees least"),
+    ("clicks", "impressions", "freshet_user_group_click_rate_disparity_ratio",
+     "Highest over lowest click rate of a group of users"),
+)  # fmt: skip

@@ -36,7 +36,7 @@ from streams.metrics_bubble import Bubble
 from streams.metrics_models import Learning
 from streams.metrics_objectives import ObjectiveHeads
 from streams.metrics_slates import SlateMeter
-from streams.metrics_spread import Spread
+from streams.metrics_spread import Groups, Spread
 from streams.monitor import encoded
 from streams.names import give_back
 from streams.outputs import Message, Outputs, dead_letter
@@ -363,6 +363,7 @@ class Worker:
         self.registry.register(Learning(self.replica.learner, self.monitor))
         self.registry.register(ObjectiveHeads(self.replica.learner, self.recommender.treatments))
         self.registry.register(Spread(self.replica.learner.counters, self.replica.catalog))
+        self.registry.register(Groups(lambda: self.ingest.stats))
         self.registry.register(self.burns)
         if self.monitor.bubble is not None:
             self.registry.register(Bubble(self.monitor.bubble))

@@ -11,7 +11,7 @@ from online_models.events import Action, Click, Exposure, Identify, Impression, 
 from online_models.fold_policy import FoldPolicy
 from online_models.history import UserRecord, decode, encode
 from online_models.labels import Kind
-from online_models.state import PartitionFold, Timed
+from online_models.state import MOST_GROUPS, PartitionFold, Timed
 from online_models.userstate import UserState
 
 INTS = {"a": 0, "b": 1, "c": 2}
@@ -278,3 +278,28 @@ def test_only_users_whose_windows_close_are_loaded_for_it():
     due = [(at, user) for at, user, *_ in fold.windows]
     for mark in (0, 61_010, 61_025, 10**9):
         assert sorted(fold.windows.users_by(mark)) == sorted(user for at, user in due if at <= mark)
+
+
+def in_group(user, group):
+    return Profile(type="profile", event_id=f"p-{user}", user_id=user, ts=1_000, group=group)
+
+
+def test_what_users_of_a_group_see_and_click_is_counted_for_the_group_and_nobody_else():
+    fold = fold_of()
+    run(fold, in_group("a", "new"), in_group("b", "old"), impression("a", "b", user="a", ts=2_000))
+    out = run(fold, impression("a", user="a", ts=3_000, event_id="i2"), click("a", user="a", ts=4_000),
+              click("a", user="c", ts=4_000), impression("a", user="b", ts=5_000))  # fmt: skip
+    told = {name: n for name, n in out.stats.items() if name.startswith("group_")}
+    assert told == {
+        "group_visits_new": 1, "group_impressions_new": 1, "group_clicks_new": 1,
+        "group_visits_old": 1, "group_impressions_old": 1,
+    }  # fmt: skip
+
+
+def test_groups_beyond_those_told_apart_count_as_one():
+    fold = fold_of()
+    users = [f"u{k}" for k in range(MOST_GROUPS + 5)]
+    run(fold, *(in_group(user, f"g{k}") for k, user in enumerate(users)))
+    out = run(fold, *(impression("a", user=user, ts=2_000) for user in users))
+    assert sum(name.startswith("group_visits_") for name in out.stats) == MOST_GROUPS + 1
+    assert out.stats["group_visits_(other)"] == 5

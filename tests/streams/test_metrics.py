@@ -15,7 +15,7 @@ from online_models.state import Outcome
 from serving.types import Choice, Slate, SlateItem
 from streams.metrics import Stats
 from streams.metrics_slates import SlateMeter
-from streams.metrics_spread import disparity, gini
+from streams.metrics_spread import Groups, disparity, gini
 from tests.serving.world import NOW, World
 from tests.support.exported import families, series
 
@@ -102,3 +102,19 @@ def test_an_action_we_did_not_show_is_organic_and_counts_by_whether_it_was_a_can
         learner.learn(Outcome(interactions=[Interaction(user, world.number(item), NOW)]))
     assert learner.stats["choice.organic"] == 2
     assert sum(n for name, n in learner.stats.items() if name.startswith("held.organic.")) == 1
+
+
+def test_groups_of_users_are_compared_once_they_were_shown_enough() -> None:
+    stats = {
+        "group_visits_a": 100, "group_impressions_a": 1_000, "group_clicks_a": 100,
+        "group_visits_b": 100, "group_impressions_b": 500, "group_clicks_b": 25,
+        "group_visits_tiny": 1, "group_impressions_tiny": 1, "events": 7,
+    }  # fmt: skip
+    registry = CollectorRegistry()
+    registry.register(Groups(lambda: stats))
+    value = registry.get_sample_value
+    assert value("freshet_user_group_impressions_total", {"group": "b"}) == 500
+    assert value("freshet_user_group_exposure_disparity_ratio") == pytest.approx(2.0)
+    assert value("freshet_user_group_click_rate_disparity_ratio") == pytest.approx(2.0)
+    stats.clear()
+    assert value("freshet_user_group_click_rate_disparity_ratio") == 1.0, "there is nothing to compare"
