@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 DOCUMENTS = (
     "docs/quality.md",
+    "docs/exploration.md",
     "docs/performance.md",
     "docs/scaling.md",
     "docs/reliability.md",
@@ -122,6 +123,7 @@ def main(arguments: Sequence[str]) -> int:
 if __name__ == "__main__":
     # render by name: the registry is that of the module, not of __main__
     from bench import (
+        exploration_tables,
         performance_tables,
         quality_tables,
         readme_tables,
@@ -130,5 +132,12 @@ if __name__ == "__main__":
         simulation_tables,
     )
 
-    assert performance_tables and quality_tables and readme_tables and scaling_tables and simulation_tables
+    assert (
+        exploration_tables
+        and performance_tables
+        and quality_tables
+        and readme_tables
+        and scaling_tables
+        and simulation_tables
+    )
     sys.exit(render.main(sys.argv[1:]))

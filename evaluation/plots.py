@@ -98,10 +98,39 @@ def plot_lines(
     _save(figure, file)
 
 
-def _figure() -> Figure:
+def plot_panels(
+    x: Sequence[float],
+    panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]],
+    file: Path,
+    *,
+    xlabel: str,
+) -> None:
+    """Draw panels, two in a row, of several arms; each arm's runs are thin lines around their mean.
+
+    Args:
+        panels: title to arm to runs, each as long as ``x``.
+
+    Raises:
+        PlotUnavailable: as :func:`check_plot`.
+    """
+    check_plot(file)
+    rows = (len(panels) + 1) // 2
+    figure = _figure(height=2.6 * rows)
+    for axes, (title, arms) in zip(np.ravel(figure.subplots(rows, 2)), panels.items(), strict=False):
+        for k, (arm, runs) in enumerate(arms.items()):
+            axes.plot(x, np.mean(runs, axis=0), color=f"C{k}", label=arm)
+            for run in runs:
+                axes.plot(x, run, color=f"C{k}", linewidth=0.5, alpha=0.5)
+        axes.set_title(title, fontsize="small")
+        axes.set(xlabel=xlabel, ylim=(0, None))
+    figure.axes[0].legend(fontsize="small")
+    _save(figure, file)
+
+
+def _figure(height: float = 4.5) -> Figure:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(8, 4.5), layout="constrained")
+    return Figure(figsize=(8, height), layout="constrained")
 
 
 def _save(figure: Figure, file: Path) -> None:
