@@ -64,6 +64,15 @@ class Weights:
             raise ValueError("at least one action must be worth something: a weight above 0")
         return cls(kept, _version(kept))
 
+    @classmethod
+    def lenient(cls, told: Mapping[str, Any], actions: Collection[str]) -> Weights:
+        """The same where a process has heads of ``actions``; another action is kept, and counts nothing there.
+
+        >>> Weights.lenient({"conversion": 1, "share": 2}, {"click", "purchase"}).of
+        (('purchase', 1.0), ('share', 2.0))
+        """
+        return cls.parse({_meant(word, actions): weight for word, weight in told.items()})
+
     @property
     def clicks_alone(self) -> bool:
         """Whether the order is that by clicks, as it is without any weights."""
@@ -77,11 +86,15 @@ class Weights:
 def _named(word: str, actions: Collection[str] | None) -> str:
     if not isinstance(word, str) or not _NAME.fullmatch(word):
         raise ValueError(f"an action is called by 1 to 64 of A-Z a-z 0-9 _ . -, not {word!r}")
-    if actions is None or word in actions:
-        return word
-    if (other := ALIASES.get(word)) in actions and other is not None:
-        return other
+    meant = word if actions is None else _meant(word, actions)
+    if actions is None or meant in actions:
+        return meant
     raise ValueError(f"{word!r} is no action with a head of its own; there are {', '.join(sorted(actions))}")
+
+
+def _meant(word: str, actions: Collection[str]) -> str:
+    other = ALIASES.get(word, word)
+    return other if word not in actions and other in actions else word
 
 
 def _number(word: str, weight: Any) -> float:

@@ -64,6 +64,7 @@ class Recommender:
         self.learner, self.catalog, self.interner = learner, catalog, interner
         self.surfaces = dict(surfaces)
         self.treatments = Treatments(self.surfaces)
+        self.treatments.actions = (CLICK, *learner.objectives.actions)
         self.registry = Registry()
         self.retrieval = Retrieval(learner.model, learner.counters, catalog, n=candidates)
         self.ranking = Ranking(learner)

@@ -5,7 +5,7 @@ Assignments are hashes, so nothing is stored; what was worked out is kept until 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -71,6 +71,7 @@ class Treatments:
             raise ValueError(f"most must be at least 1, not {most}")
         self.surfaces, self.most = surfaces, most
         self._declared = surfaces
+        self.actions: Collection[str] = ()  # that have a head
         self.experiments = experiments
         self._known: dict[tuple[str, str, str], Treatment] = {}
         self._span = (0, 0)
@@ -140,7 +141,7 @@ class Treatments:
         overrides = {**self._of_tier(assigned, tier), **assigned.overrides}
         of_surface = {name: value for name, value in overrides.items() if name in OF_SURFACE}
         if "objectives" in of_surface:
-            of_surface["objectives"] = Weights.parse(of_surface["objectives"])
+            of_surface["objectives"] = Weights.lenient(of_surface["objectives"], self.actions)
         return Treatment(
             replace(self.surface(surface), **of_surface),
             self._label(assigned, tier),

@@ -15,6 +15,7 @@ from serving.recommender import Recommender
 from serving.results_board import ResultsBoard
 from streams.broadcast import BroadcastReader
 from streams.experiments_file import ExperimentsFile
+from streams.overrides import check_for
 from streams.registry_log import RegistryLog
 from streams.settings import Settings
 from streams.topics import EXPERIMENT_RESULTS, topic_name
@@ -33,7 +34,7 @@ class Decisions:
         self._recommender = recommender
         self.board = ResultsBoard()
         self.log = RegistryLog(store, self._follow)
-        self.file = ExperimentsFile(settings.experiments_file, self._declare)
+        self.file = ExperimentsFile(settings.experiments_file, self._declare, check_for(settings))
         topic = topic_name(settings.namespace, EXPERIMENT_RESULTS)
         self.results = BroadcastReader(topic, client, self.hear)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from online_models.errors import SettingsError
-from serving.experiments import Experiments, load
+from serving.experiments import Check, Experiments, load
 from streams.overrides import known_override
 
 log = logging.getLogger(__name__)
@@ -22,19 +22,22 @@ class ExperimentsFile:
     Args:
         path: of the YAML; empty is none.
         declare: told of what holds from now on.
+        check: refuses overrides that this deployment cannot have.
 
     Raises:
         SettingsError: the file does not hold, or is not there.
     """
 
-    def __init__(self, path: str, declare: Callable[[Experiments], None]) -> None:
+    def __init__(
+        self, path: str, declare: Callable[[Experiments], None], check: Check = known_override
+    ) -> None:
         self._path = Path(path) if path else None
-        self._declare = declare
+        self._declare, self._check = declare, check
         self._mark = self._now()
         if self._path is not None:
             if self._mark is None:
                 raise SettingsError(f"FRESHET_EXPERIMENTS_FILE: there is no file {self._path}")
-            declare(load(self._path, known_override))
+            declare(load(self._path, check))
 
     def look(self) -> bool:
         """Take the file over if it has changed; whether it did."""
@@ -43,7 +46,7 @@ class ExperimentsFile:
             return False  # a file that is gone leaves what it declared: it is about to be replaced
         self._mark = mark
         try:
-            declared = load(self._path, known_override)
+            declared = load(self._path, self._check)
         except (SettingsError, OSError) as error:
             log.error("experiments stay as they were: %s", error)
             return False

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from online_models.heads import Recipe
 from online_models.model import FAMILIES
-from streams.settings import SurfaceSettings
+from online_models.objective_weights import CLICK, Weights
+from streams.settings import Settings, SurfaceSettings
 
 BESIDE_SURFACES = frozenset(
     {"recommend_n", "candidates", "exploration", "model_version", "without", "tiers", "recipe"}
@@ -40,6 +41,21 @@ def known_override(overrides: Mapping[str, Any]) -> None:
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def check_for(settings: Settings) -> Callable[[Mapping[str, Any]], None]:
+    """The same, and that weights name actions which have a head in this deployment."""
+    actions = {CLICK, *settings.objective_actions()}
+
+    def check(overrides: Mapping[str, Any]) -> None:
+        known_override(overrides)
+        if "objectives" in overrides:
+            try:
+                Weights.parse(overrides["objectives"], actions)
+            except ValueError as error:
+                raise ValueError(f"objectives: {error}") from error
+
+    return check
 
 
 def _check_beside(overrides: Mapping[str, Any]) -> None:

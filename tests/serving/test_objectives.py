@@ -122,11 +122,12 @@ def test_a_change_that_does_not_hold_has_no_effect_and_says_why() -> None:
 
 def test_a_variant_has_weights_of_its_own_whatever_holds_for_others() -> None:
     world = shop()
-    world.recommender.treatments.declare(
+    world.recommender.treatments.actions = ("click", *WINDOWS)
+    world.recommender.declare(
         parse(
             "layers: {aims: {experiments: {e: {start: 2000-01-01T00:00:00Z, end: 2100-01-01T00:00:00Z, traffic: 1,"
             " variants: {clicks: {overrides: {objectives: {click: 1}}},"
-            " sales: {overrides: {objectives: {click: 1, purchase: 50}}}}}}}}"
+            " sales: {overrides: {objectives: {click: 1, conversion: 50}}}}}}}}"
         )
     )
     weighed(world, {"click": 1, "dislike": -5})

@@ -24,6 +24,7 @@ from streams.decisions import Decisions, read
 from streams.experiments_file import ExperimentsFile
 from streams.monitor import Monitor
 from streams.outputs import Message
+from streams.overrides import check_for
 from streams.registry_log import NAME, RegistryLog, change
 from tests.online_models.test_experiment_results import Kind, label
 from tests.serving.world import World
@@ -267,3 +268,14 @@ async def test_labels_of_other_actions_than_clicks_count_for_no_variant() -> Non
     of_purchases = [replace(label(kind), action="purchase") for kind in (Kind.POSITIVE, Kind.NEGATIVE)]
     worker.canary.committed(Outcome(labelled=of_purchases))
     assert worker.canary.message() is None
+
+
+def test_a_variants_weights_name_actions_that_have_a_head_here() -> None:
+    check = check_for(
+        freshet_settings.Settings(surfaces={"home": {"objectives": {"click": 1, "dislike": 0}}})
+    )
+    check({"objectives": {"click": 1, "conversion": 20, "dislike": -2}})
+    with pytest.raises(ValueError, match="objectives: 'like' is no action with a head"):
+        check({"objectives": {"like": 1}})
+    with pytest.raises(ValueError, match="diversity"):
+        check({"diversity": 3})
