@@ -6,6 +6,7 @@ candidates and labels as the one that is live.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -18,6 +19,8 @@ from online_models.features import FeatureSchema
 from online_models.labels import Kind, Labelled
 from online_models.ordering import OrderingHead
 from online_models.ranker import ClickRanker, keep_negative
+
+log = logging.getLogger(__name__)
 
 BASE = "base"
 """The version that settings make; there before any other."""
@@ -83,6 +86,7 @@ class Heads:
         self.version = version
         self.ordering, self.ranker, self.calibration = ordering, ranker, calibration
         self.learning = True
+        self.broken = False  # it failed on what it was to learn, and is left alone since
         self.only = ""
         self.calibrates = version != BASE  # the base's calibration is moved by what watches the labels
 
@@ -96,12 +100,16 @@ class Heads:
 
     def hears(self, variant: str) -> bool:
         """Whether what happened to a request of these variants is learnt from."""
-        return self.learning and (not self.only or self.only in variant.split())
+        return self.learning and not self.broken and (not self.only or self.only in variant.split())
 
     def learn_order(self, candidates: Candidates, target: int, variant: str = "") -> None:
         """One of the candidates was acted on, of a slate made for ``variant``."""
-        if self.hears(variant):
+        if not self.hears(variant):
+            return
+        try:
             self.ordering.learn(candidates, target)
+        except Exception as error:
+            self._fails(error)
 
     def learn_label(self, label: Labelled) -> None:
         """One slot with its label, in the order in which windows close; calibrated before it is learnt.
@@ -110,6 +118,19 @@ class Heads:
         """
         if not self.hears(label.variant) or label.action != CLICK:
             return
+        try:
+            self._learn_label(label)
+        except Exception as error:
+            self._fails(error)
+
+    def _fails(self, error: Exception) -> None:
+        """A challenger that cannot learn, such as one of weights of another shape, must not keep the others from it."""
+        if self.version == BASE:
+            raise error
+        self.broken = True
+        log.error("version %s cannot learn and is left alone: %s", self.version, error, exc_info=error)
+
+    def _learn_label(self, label: Labelled) -> None:
         row, at, surface = label.features, label.position, label.surface
         kept = keep_negative(row, label.item, self.ranker.negative_rate)
         if label.kind is Kind.CORRECTION:

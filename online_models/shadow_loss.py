@@ -66,7 +66,15 @@ class ShadowLoss:
 
 def _loss(heads: Heads, label: Labelled) -> float:
     """Nats; what is no number is as bad as can be."""
-    logit = np.array([heads.ranker.logit(label.features, label.position, label.surface)])
-    p = float(heads.calibration.predict(logit, label.surface)[0])
+    p = _probability(heads, label)
     of_truth = p if label.kind is Kind.POSITIVE else 1.0 - p
     return -math.log(max(of_truth, _LEAST)) if math.isfinite(p) else -math.log(_LEAST)
+
+
+def _probability(heads: Heads, label: Labelled) -> float:
+    """Not a number where the version cannot say: a broken challenger must not keep the others from learning."""
+    try:
+        logit = np.array([heads.ranker.logit(label.features, label.position, label.surface)])
+        return float(heads.calibration.predict(logit, label.surface, np.array([label.position]))[0])
+    except Exception:
+        return math.nan

@@ -16,9 +16,8 @@ SLOW = {"hidden": 2_000}
 
 
 def corrupt(shop: Shop) -> None:
-    """Weights of another shape in all processes, as a file of another build would bring them; they only answer."""
+    """Weights of another shape in all processes, as a file of another build would bring them."""
     for parts in (shop.worker, shop.api):
-        parts.learner.heads["v2"].learning = False
         parameters = parts.learner.heads["v2"].ordering.parameters
         name = max(parameters, key=lambda one: parameters[one].size)
         parameters[name] = np.zeros((3, 3), dtype=np.float32)
@@ -66,6 +65,7 @@ async def test_a_canary_that_answers_badly_is_taken_back_within_ten_seconds_of_e
     [record] = [entry.change for entry in shop.decisions.registry.audit if entry.change.what == "rollback"]
     assert record.details["metric"].endswith(metric)
     assert shop.decisions.registry.live == "base"
+    assert shop.worker.learner.stats["ordered"] > 0
     with capsys.disabled():
         print(
             f"\ncanary guardrails: known {(known - promoted) / 1_000:.0f} s after the promotion, taken back everywhere "
