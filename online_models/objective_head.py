@@ -187,7 +187,7 @@ class ObjectiveHead:
 
     def take_delta(self) -> Arrays:
         """What was learnt here since last asked, as sums; empty when nothing was."""
-        if not self._untold:
+        if not self._untold and not self.items.has_untold:
             return {}
         self._untold = 0
         return _joined((self.regression.take_delta(), self.items.take_delta(), self.surfaces.take_delta()))

@@ -48,3 +48,17 @@ def test_items_beyond_the_most_count_in_the_total_alone() -> None:
     sums = held([(9, 0, True, 0.5), (1, 0, True, 0.5)])
     assert sums.total(0) == (2.0, 1.0, 2.0)
     assert sums.factor(9, 0, 1.0) == 1.0 < sums.factor(1, 0, 1.0)
+
+
+def test_what_one_delta_has_no_room_for_is_told_by_the_next() -> None:
+    told = [(k % 8, 0, k % 3 == 0, 0.5) for k in range(24)]
+    sums, other = held(told), ItemSums(half_life_ms=1_000, items=8)
+    sizes = []
+    while sums.has_untold:
+        delta = sums.take_delta(most=4)
+        sizes.append(len(delta["rows"]))
+        other.merge(delta)
+    assert sizes == [4, 4, 1]
+    ids = np.arange(8, dtype=np.int32)
+    np.testing.assert_array_equal(other.factors(ids, 0, 2.0), sums.factors(ids, 0, 2.0))
+    assert other.total(0) == sums.total(0)
