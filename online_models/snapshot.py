@@ -1,18 +1,19 @@
-"""Learnt state on disk: plain arrays in one versioned directory, checksummed, written whole or not at all.
+"""Learnt state, saved: plain arrays in one versioned directory, checksummed, written whole or not at all.
 
 A snapshot is a directory ``<version>/`` holding one ``.npz`` a component and ``manifest.json``: the format, when it
 was taken, which positions of the log it covers, the feature schema, and the sha256 of each file. It is written beside
 its place and renamed into it, so a reader never meets half of one. Nothing is ever unpickled.
+:mod:`online_models.snapshot_bucket` keeps the same in object storage.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +26,7 @@ from online_models.base import Arrays
 from online_models.errors import SnapshotCorrupt
 
 FORMAT = 1
+MANIFEST = "manifest.json"
 _TMP = ".partial-"
 _ABANDONED_MS = 3_600_000
 """A half-written snapshot of that age belongs to a process that died."""
@@ -50,21 +52,15 @@ class Snapshot:
     components: Mapping[str, Arrays]
 
 
-class SnapshotStore:
-    """Snapshots of one namespace under a local directory, the newest ``keep`` of them.
+class Snapshots(ABC):
+    """Snapshots of one namespace in one place, the newest ``keep`` of them."""
 
-    >>> import tempfile
-    >>> store = SnapshotStore(Path(tempfile.mkdtemp()), keep=2)
-    >>> version = store.save({"model": {"w": np.arange(3.0)}}, created=1_000, positions={"deltas-0": 7}, schema="s")
-    >>> store.latest().components["model"]["w"].tolist()
-    [0.0, 1.0, 2.0]
-    """
-
-    def __init__(self, root: Path, *, keep: int = 5) -> None:
+    def __init__(self, *, keep: int = 5) -> None:
         if keep < 1:
             raise ValueError(f"keep must be at least 1, not {keep}")
-        self.root, self.keep = root, keep
+        self.keep = keep
 
+    @abstractmethod
     def save(
         self,
         components: Mapping[str, Arrays],
@@ -77,76 +73,28 @@ class SnapshotStore:
         """Write a snapshot and drop those beyond ``keep``; returns its version.
 
         Raises:
-            OSError: the disk is full or refuses; nothing of the attempt stays.
+            OSError: the place is full or refuses; nothing of the attempt passes for a snapshot.
         """
-        partial = self.root / f"{_TMP}{created}-{uuid.uuid4().hex[:8]}"
-        partial.mkdir(parents=True)
-        try:
-            files = {
-                f"{name}.npz": _write_arrays(partial / f"{name}.npz", components[name]) for name in components
-            }
-            manifest = {
-                "format": FORMAT, "created": created, "positions": dict(positions),
-                "schema": schema, "notes": dict(notes or {}), "files": files,
-            }  # fmt: skip
-            version = self._publish(partial, manifest, created)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        _sync_directory(self.root)
-        self._prune(created)
-        return version
 
-    def _publish(self, partial: Path, manifest: dict[str, Any], created: int) -> str:
-        """Move a snapshot to its place; another process of this folder may take the same name first."""
-        while True:
-            version = self._free_version(created)
-            _write(
-                partial / "manifest.json",
-                orjson.dumps({**manifest, "version": version}, option=orjson.OPT_INDENT_2),
-            )
-            try:
-                partial.rename(self.root / version)
-                return version
-            except OSError as error:
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                    raise
-
+    @abstractmethod
     def versions(self) -> list[str]:
         """All versions, oldest first; half-written ones are not among them."""
-        if not self.root.is_dir():
-            return []
-        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and not p.name.startswith(_TMP))
 
+    @abstractmethod
     def manifest(self, version: str) -> Manifest:
         """What a snapshot says of itself.
 
         Raises:
             SnapshotCorrupt: it cannot be read or is of another format.
         """
-        try:
-            plain = orjson.loads((self.root / version / "manifest.json").read_bytes())
-            if plain["format"] != FORMAT:
-                raise SnapshotCorrupt(f"{version}: format {plain['format']}, this build reads {FORMAT}")
-            names = ("version", "created", "positions", "schema", "notes", "files")
-            return Manifest(**{name: plain[name] for name in names})
-        except (OSError, KeyError, TypeError, orjson.JSONDecodeError) as error:
-            raise SnapshotCorrupt(f"{version}: manifest.json cannot be read: {error}") from error
 
+    @abstractmethod
     def load(self, version: str) -> Snapshot:
         """A snapshot, whole and checked.
 
         Raises:
             SnapshotCorrupt: a file is missing, altered, or holds anything but plain arrays.
         """
-        manifest = self.manifest(version)
-        components = {}
-        for name, digest in manifest.files.items():
-            path = self.root / version / name
-            if Path(name).name != name or not path.is_file() or _digest(path) != digest:
-                raise SnapshotCorrupt(f"{version}: {name} is missing or altered")
-            components[name.removesuffix(".npz")] = _read_arrays(path)
-        return Snapshot(manifest, components)
 
     def latest(self) -> Snapshot | None:
         """The newest snapshot that holds; a corrupt one is skipped for the one before. None where there is none."""
@@ -169,11 +117,75 @@ class SnapshotStore:
             notes=notes,
         )
 
-    def _free_version(self, created: int) -> str:
-        """One more than the last of that moment: a version is never given twice."""
-        moment = f"{created:013d}-"
-        serials = [int(v.removeprefix(moment)) for v in self.versions() if v.startswith(moment)]
-        return f"{moment}{max(serials, default=-1) + 1:03d}"
+
+class SnapshotStore(Snapshots):
+    """Snapshots of one namespace under a local directory, the newest ``keep`` of them.
+
+    >>> import tempfile
+    >>> store = SnapshotStore(Path(tempfile.mkdtemp()), keep=2)
+    >>> version = store.save({"model": {"w": np.arange(3.0)}}, created=1_000, positions={"deltas-0": 7}, schema="s")
+    >>> store.latest().components["model"]["w"].tolist()
+    [0.0, 1.0, 2.0]
+    """
+
+    def __init__(self, root: Path, *, keep: int = 5) -> None:
+        super().__init__(keep=keep)
+        self.root = root
+
+    def save(
+        self,
+        components: Mapping[str, Arrays],
+        *,
+        created: int,
+        positions: Mapping[str, int],
+        schema: str,
+        notes: Mapping[str, Any] | None = None,
+    ) -> str:
+        """See :class:`Snapshots`; nothing of an attempt that fails stays."""
+        partial = self.root / f"{_TMP}{created}-{uuid.uuid4().hex[:8]}"
+        partial.mkdir(parents=True)
+        try:
+            files = {
+                f"{name}.npz": _write_arrays(partial / f"{name}.npz", components[name]) for name in components
+            }
+            version = next_version(created, self.versions())
+            manifest = {
+                "format": FORMAT, "version": version, "created": created, "positions": dict(positions),
+                "schema": schema, "notes": dict(notes or {}), "files": files,
+            }  # fmt: skip
+            _write(partial / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+            partial.rename(self.root / version)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        _sync_directory(self.root)
+        self._prune(created)
+        return version
+
+    def versions(self) -> list[str]:
+        """See :class:`Snapshots`."""
+        if not self.root.is_dir():
+            return []
+        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and not p.name.startswith(_TMP))
+
+    def manifest(self, version: str) -> Manifest:
+        """See :class:`Snapshots`."""
+        try:
+            raw = (self.root / version / MANIFEST).read_bytes()
+        except OSError as error:
+            raise SnapshotCorrupt(f"{version}: {MANIFEST} cannot be read: {error}") from error
+        return parsed(version, raw)
+
+    def load(self, version: str) -> Snapshot:
+        """See :class:`Snapshots`."""
+        manifest = self.manifest(version)
+        components = {}
+        for name, digest in manifest.files.items():
+            path = self.root / version / name
+            if Path(name).name != name or not path.is_file() or _digest(path) != digest:
+                raise SnapshotCorrupt(f"{version}: {name} is missing or altered")
+            components[name.removesuffix(".npz")] = _read_arrays(path)
+        return Snapshot(manifest, components)
 
     def _prune(self, now: int) -> None:
         for version in self.versions()[: -self.keep]:
@@ -182,6 +194,32 @@ class SnapshotStore:
             with contextlib.suppress(OSError):  # its writer has just finished it
                 if 1_000 * left.stat().st_mtime < now - _ABANDONED_MS:
                     shutil.rmtree(left, ignore_errors=True)
+
+
+def next_version(created: int, taken: Collection[str]) -> str:
+    """A version after those of the same moment; another process may count alike, so it ends in a word of its own.
+
+    >>> next_version(7, ["0000000000007-000-aaaaaa"])[:17]
+    '0000000000007-001'
+    """
+    moment = f"{created:013d}-"
+    serials = [int(v.removeprefix(moment)[:3]) for v in taken if v.startswith(moment)]
+    return f"{moment}{max(serials, default=-1) + 1:03d}-{uuid.uuid4().hex[:6]}"
+
+
+def parsed(version: str, raw: bytes) -> Manifest:
+    """A manifest as it is written.
+
+    Raises:
+        SnapshotCorrupt: it cannot be read or is of another format.
+    """
+    try:
+        plain = orjson.loads(raw)
+        if plain["format"] != FORMAT:
+            raise SnapshotCorrupt(f"{version}: format {plain['format']}, this build reads {FORMAT}")
+        return Manifest(**{name: plain[name] for name in Manifest.__slots__})
+    except (KeyError, TypeError, orjson.JSONDecodeError) as error:
+        raise SnapshotCorrupt(f"{version}: {MANIFEST} cannot be read: {error}") from error
 
 
 def _write_arrays(path: Path, arrays: Arrays) -> str:
