@@ -12,7 +12,7 @@ COPY streams ./streams
 COPY online_models ./online_models
 COPY serving ./serving
 COPY evaluation ./evaluation
-RUN /opt/freshet/bin/pip install --constraint constraints.txt '.[otel]'
+RUN /opt/freshet/bin/pip install --constraint constraints.txt '.[bucket,otel]'
 
 FROM python:3.11-slim
 RUN useradd --uid 10001 --create-home freshet \

@@ -96,6 +96,10 @@ class Snapshots(ABC):
             SnapshotCorrupt: a file is missing, altered, or holds anything but plain arrays.
         """
 
+    @abstractmethod
+    def size(self, version: str) -> int:
+        """How much a snapshot takes, bytes."""
+
     def latest(self) -> Snapshot | None:
         """The newest snapshot that holds; a corrupt one is skipped for the one before. None where there is none."""
         for version in reversed(self.versions()):
@@ -167,6 +171,10 @@ class SnapshotStore(Snapshots):
         if not self.root.is_dir():
             return []
         return sorted(p.name for p in self.root.iterdir() if p.is_dir() and not p.name.startswith(_TMP))
+
+    def size(self, version: str) -> int:
+        """See :class:`Snapshots`."""
+        return sum(file.stat().st_size for file in (self.root / version).iterdir())
 
     def manifest(self, version: str) -> Manifest:
         """See :class:`Snapshots`."""

@@ -48,8 +48,8 @@ class BucketSnapshots(Snapshots):
     """Snapshots under a URL, the newest ``keep`` of them.
 
     Args:
-        url: ``s3://bucket/prefix``, ``gs://...``, ``az://...`` or ``file:///folder``; credentials and endpoint are those
-            of the environment (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL`` and so on).
+        url: ``s3://bucket/prefix``, ``gs://...``, ``az://...`` or ``file:///folder``; credentials and endpoint are
+            those of the environment (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL`` and so on).
     """
 
     def __init__(self, url: str, *, keep: int = 5) -> None:
@@ -60,7 +60,10 @@ class BucketSnapshots(Snapshots):
         except ImportError as error:
             raise RuntimeError(f"{url} is object storage:  pip install 'freshet[bucket]'") from error
         more = {"mkdir": True} if url.startswith("file:") else {}
-        self._bucket = import_module("obstore.store").from_url(url, **more)
+        try:
+            self._bucket = import_module("obstore.store").from_url(url, **more)
+        except self._obstore.exceptions.BaseError as error:
+            raise ValueError(f"snapshot_dir {url} is no address of object storage: {error}") from error
 
     def save(
         self,
@@ -76,7 +79,7 @@ class BucketSnapshots(Snapshots):
             local = SnapshotStore(Path(folder), keep=1)
             made = local.save(components, created=created, positions=positions, schema=schema, notes=notes)
             version = self._put(Path(folder) / made, created)
-            self._prune()
+            self._prune(created)
         return version
 
     def _put(self, folder: Path, created: int) -> str:
@@ -92,6 +95,11 @@ class BucketSnapshots(Snapshots):
     def versions(self) -> list[str]:
         """See :class:`online_models.snapshot.Snapshots`."""
         return sorted(version for version, names in self._held().items() if MANIFEST in names)
+
+    def size(self, version: str) -> int:
+        """See :class:`online_models.snapshot.Snapshots`."""
+        with self._reached():
+            return sum(found["size"] for page in self._obstore.list(self._bucket, version) for found in page)
 
     def manifest(self, version: str) -> Manifest:
         """See :class:`online_models.snapshot.Snapshots`."""
@@ -127,11 +135,11 @@ class BucketSnapshots(Snapshots):
                     held.setdefault(version, {})[name] = found["last_modified"]
         return held
 
-    def _prune(self) -> None:
+    def _prune(self, now: int) -> None:
         """Drop what is beyond ``keep``, the manifest first, and uploads that were never finished."""
         held = self._held()
         whole = sorted(version for version, names in held.items() if MANIFEST in names)
-        old = datetime.now(UTC) - _ABANDONED
+        old = datetime.fromtimestamp(now / 1_000, UTC) - _ABANDONED
         cut_off = [v for v, names in held.items() if MANIFEST not in names and max(names.values()) < old]
         for version in whole[: -self.keep] + cut_off:
             names = sorted(held[version], key=lambda name: name != MANIFEST)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -205,10 +204,10 @@ def _learnt(loaded: Settings) -> dict[str, Any]:
     """What the newest snapshot holds: the lineage of whatever is promoted now."""
     from importlib.metadata import version
 
-    from online_models.snapshot import SnapshotStore
+    from online_models.snapshot_bucket import open_snapshots
 
     told: dict[str, Any] = {"code": version("freshet")}
-    store = SnapshotStore(Path(loaded.snapshot_dir), keep=loaded.snapshot_keep)
+    store = open_snapshots(loaded.snapshot_dir, keep=loaded.snapshot_keep)
     if versions := store.versions():
         newest, oldest = store.manifest(versions[-1]), store.manifest(versions[0])
         told |= {

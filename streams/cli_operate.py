@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from streams.cli_common import AsJson, Given, SettingsCommand, console, load, print_json
 
 if TYPE_CHECKING:
-    from online_models.snapshot import SnapshotStore
+    from online_models.snapshot import Snapshots
     from streams.settings import Settings
 
 PANEL = "Operate"
@@ -120,7 +119,7 @@ def restore(
     store = _store(loaded)
     if version not in store.versions():
         listed = ", ".join(store.versions()) or "none"
-        raise SnapshotCorrupt(f"there is no snapshot {version} in {store.root}; there are: {listed}")
+        raise SnapshotCorrupt(f"there is no snapshot {version} in {loaded.snapshot_dir}; there are: {listed}")
     made = store.restore(version, now_ms())
     typer.echo(made)
     typer.echo(f"{version} is the newest again, as {made}; restart workers and API to take it over", err=True)
@@ -175,21 +174,25 @@ def _range(metadata: list[Any]) -> str:
     return f" ({' '.join(words)})" if words else ""
 
 
-def _store(loaded: Settings) -> SnapshotStore:
-    from online_models.snapshot import SnapshotStore
+def _store(loaded: Settings) -> Snapshots:
+    from online_models.snapshot_bucket import open_snapshots
 
-    return SnapshotStore(Path(loaded.snapshot_dir), keep=loaded.snapshot_keep)
+    return open_snapshots(loaded.snapshot_dir, keep=loaded.snapshot_keep)
 
 
-def _listed(store: SnapshotStore) -> list[dict[str, Any]]:
+def _listed(store: Snapshots) -> list[dict[str, Any]]:
     from datetime import UTC, datetime
 
     from online_models.errors import SnapshotCorrupt
 
     told = []
     for version in store.versions():
-        size = sum(f.stat().st_size for f in (store.root / version).iterdir())
-        row: dict[str, Any] = {"version": version, "saved": "", "bytes": size, "state": "whole"}
+        row: dict[str, Any] = {
+            "version": version,
+            "saved": "",
+            "bytes": store.size(version),
+            "state": "whole",
+        }
         try:
             created = store.load(version).manifest.created
             row["saved"] = datetime.fromtimestamp(created / 1_000.0, UTC).isoformat(timespec="seconds")

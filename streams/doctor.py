@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from online_models.errors import FreshetError, SnapshotCorrupt, StoreUnavailable
-from online_models.snapshot import SnapshotStore
+from online_models.snapshot_bucket import open_snapshots
 from online_models.store_report import StoreReport, report
 from streams import build, topics
 from streams.client import client_args, need_embedded
@@ -94,22 +94,31 @@ def _variables(settings: Settings) -> Iterator[Finding]:
 
 
 def _snapshots(settings: Settings) -> Iterator[Finding]:
-    folder = Path(settings.snapshot_dir)
-    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not os.access(existing, os.W_OK):
-        yield Finding("wrong", "snapshots", f"{folder} cannot be written", "set FRESHET_SNAPSHOT_DIR")
+    place = settings.snapshot_dir
+    if "://" not in place and not _writable(Path(place)):
+        yield Finding("wrong", "snapshots", f"{place} cannot be written", "set FRESHET_SNAPSHOT_DIR")
         return
-    store = SnapshotStore(folder, keep=settings.snapshot_keep)
-    versions = store.versions()
+    try:
+        store = open_snapshots(place, keep=settings.snapshot_keep)
+        versions = store.versions()
+    except (OSError, RuntimeError, ValueError) as error:
+        mend = "set FRESHET_SNAPSHOT_DIR and the credentials of its bucket"
+        yield Finding("wrong", "snapshots", f"{place} cannot be read: {error}", mend)
+        return
     if not versions:
-        yield Finding("ok", "snapshots", f"none yet in {folder}")
+        yield Finding("ok", "snapshots", f"none yet in {place}")
         return
     try:
         store.load(versions[-1])
-        yield Finding("ok", "snapshots", f"{len(versions)} in {folder}, newest {versions[-1]}")
+        yield Finding("ok", "snapshots", f"{len(versions)} in {place}, newest {versions[-1]}")
     except SnapshotCorrupt as error:
         mend = "the one before is used; remove the broken one"
         yield Finding("warning", "snapshots", str(error), mend)
+
+
+def _writable(folder: Path) -> bool:
+    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    return os.access(existing, os.W_OK)
 
 
 # ---------------------------------------------------------------------- Redis

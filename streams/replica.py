@@ -25,7 +25,7 @@ from online_models.deltas import Delta
 from online_models.errors import DeltaRefused
 from online_models.interning import Interner
 from online_models.learner import Learner
-from online_models.snapshot import Snapshot, SnapshotStore
+from online_models.snapshot import Snapshot, Snapshots
 from online_models.store import Store
 from streams import validation
 from streams.names import give_back, intern, packed, unpacked
@@ -49,7 +49,7 @@ class Image:
     schema: str
     notes: Mapping[str, Any]
 
-    def write(self, store: SnapshotStore) -> str:
+    def write(self, store: Snapshots) -> str:
         """Save it; returns its version."""
         return store.save(
             self.components,

@@ -13,7 +13,6 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -24,7 +23,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from online_models.drift import DriftSignal
 from online_models.errors import StoreRefused, StoreUnavailable
 from online_models.history import UserRecord
-from online_models.snapshot import SnapshotStore
+from online_models.snapshot_bucket import open_snapshots
 from serving.api import create_app
 from serving.api_metrics import ApiMetrics
 from serving.problems import ProblemError
@@ -71,7 +70,7 @@ class Replica:
         self.replica, self.recommender, _ = build.learnt(settings, name, self.slow_store, watching=False)
         self.default_surface = build.default_surface(settings)
         self.default_n = settings.recommend_n
-        self.snapshots = SnapshotStore(Path(settings.snapshot_dir), keep=settings.snapshot_keep)
+        self.snapshots = open_snapshots(settings.snapshot_dir, keep=settings.snapshot_keep)
         self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
         self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)
         self.decisions = Decisions(settings, client, self.slow_store, self.recommender)

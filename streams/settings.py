@@ -227,7 +227,7 @@ class Settings(BaseSettings):
     session_timeout_ms: int = Field(10_000, ge=1_000, description="a silent worker is replaced after so long")
     instance_id: str = Field("", description="static group membership: a restart without a rebalance")
     watchdog_s: float = Field(15.0, gt=0.0, description="a worker without progress for so long ends itself")
-    snapshot_dir: str = Field("snapshots", description="where learnt state is saved")
+    snapshot_dir: str = Field("snapshots", description="folder, or s3:// and the like, of learnt state")
     snapshot_keep: int = Field(5, ge=1, description="snapshots kept")
     snapshot_interval_s: float = Field(60.0, ge=1.0, description="time between snapshots")
     seed: int = Field(0, ge=0, description="of everything random")

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry
@@ -21,7 +20,7 @@ from online_models.deltas import Delta
 from online_models.drift import DriftSignal
 from online_models.errors import SettingsError, StoreRefused
 from online_models.history import UserRecord
-from online_models.snapshot import SnapshotStore
+from online_models.snapshot_bucket import open_snapshots
 from online_models.state import Outcome, PartitionFold
 from streams import build, collector, metrics, traces
 from streams.bridge import bridged
@@ -84,7 +83,7 @@ class Worker:
         self.tracing = traces.wanted(settings, "freshet-worker")
         self.registry = CollectorRegistry()
         self.replica, self.recommender, self.monitor = build.learnt(settings, self.name, self.store)
-        self.snapshots = SnapshotStore(Path(settings.snapshot_dir), keep=settings.snapshot_keep)
+        self.snapshots = open_snapshots(settings.snapshot_dir, keep=settings.snapshot_keep)
         rules = build.rules(settings)
         self.ingest = Ingest(
             self.store, self.outputs, self.replica.interner, self, build.fold_policy(settings), rules,

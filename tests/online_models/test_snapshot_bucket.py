@@ -32,6 +32,7 @@ def test_a_snapshot_reads_back_exactly(bucket: BucketSnapshots) -> None:
     assert snapshot.components["m"]["w"].tolist() == [0.1] * 4
     assert snapshot.manifest.positions == {"deltas-0": 5}
     assert snapshot.manifest.version == version == bucket.manifest(version).version
+    assert bucket.size(version) > 32
 
 
 def test_only_the_newest_are_kept_and_nothing_of_the_others_stays(
@@ -76,7 +77,7 @@ def test_an_upload_that_was_cut_off_is_no_version_and_is_swept_away_an_hour_late
     for path in (tmp_path / "bucket" / cut_off).iterdir():
         os.utime(path, (time.time() - 4_000,) * 2)
     assert bucket.versions() == []
-    save(bucket, 3.0, 3)
+    save(bucket, 3.0, round(1_000 * time.time()))
     assert not list((tmp_path / "bucket").rglob(f"{cut_off}/*.npz"))
     assert list((tmp_path / "bucket").rglob(f"{fresh}/*.npz")), "its writer may be at work still"
 
@@ -109,6 +110,11 @@ def test_a_bucket_that_does_not_answer_is_an_error_of_the_operating_system(
     bucket = BucketSnapshots("s3://nobody/prefix")
     with pytest.raises(OSError, match="s3://nobody/prefix"):
         bucket.versions()
+
+
+def test_an_address_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="ftp://somewhere"):
+        BucketSnapshots("ftp://somewhere/else")
 
 
 def test_a_plain_path_is_a_folder(tmp_path: Path) -> None:

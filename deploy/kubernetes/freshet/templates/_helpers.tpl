@@ -51,8 +51,13 @@ nodeSelector: {{ toYaml . | nindent 2 }}
 tolerations: {{ toYaml . | nindent 2 }}
 {{- end }}
 volumes:
+  {{- if .Values.snapshots.url }}
+  - name: snapshots
+    emptyDir: {}
+  {{- else }}
   - name: snapshots
     persistentVolumeClaim: {claimName: {{ include "freshet.claim" . }}}
+  {{- end }}
   - name: tmp
     emptyDir: {}
 {{- with .Values.tls.secret }}
