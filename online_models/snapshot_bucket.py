@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +28,7 @@ from online_models.snapshot import (
     parsed,
 )
 
-_ABANDONED = timedelta(hours=1)
+_ABANDONED_MS = 3_600_000
 
 
 def open_snapshots(place: str, *, keep: int = 5) -> Snapshots:
@@ -125,21 +124,21 @@ class BucketSnapshots(Snapshots):
             except FileNotFoundError as error:
                 raise SnapshotCorrupt(f"{version}: {name} is missing") from error
 
-    def _held(self) -> dict[str, dict[str, datetime]]:
-        """When each object of each version was written."""
-        held: dict[str, dict[str, datetime]] = {}
+    def _held(self) -> dict[str, dict[str, float]]:
+        """When each object of each version was written, ms."""
+        held: dict[str, dict[str, float]] = {}
         with self._reached():
             for page in self._obstore.list(self._bucket):
                 for found in page:
                     version, _, name = str(found["path"]).partition("/")
-                    held.setdefault(version, {})[name] = found["last_modified"]
+                    held.setdefault(version, {})[name] = 1_000 * found["last_modified"].timestamp()
         return held
 
     def _prune(self, now: int) -> None:
         """Drop what is beyond ``keep``, the manifest first, and uploads that were never finished."""
         held = self._held()
         whole = sorted(version for version, names in held.items() if MANIFEST in names)
-        old = datetime.fromtimestamp(now / 1_000, UTC) - _ABANDONED
+        old = now - _ABANDONED_MS
         cut_off = [v for v, names in held.items() if MANIFEST not in names and max(names.values()) < old]
         for version in whole[: -self.keep] + cut_off:
             names = sorted(held[version], key=lambda name: name != MANIFEST)
