@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from streams.cli_model import changed
 from streams.cli_report import report
 
 if TYPE_CHECKING:
+    from serving.experiment_plan import Tier
     from serving.experiments import Experiments
 
 app = typer.Typer(
@@ -84,10 +86,10 @@ def check(
             {"experiments": rows, "tiers": tiers, **({"assignment": mine} if mine is not None else {})}
         )
         return
-    _table(rows)
-    for name, tier in tiers.items():
-        who = tier.get("who", {}) | {k: v for k, v in tier.items() if k == "surfaces"} or "everybody else"
-        typer.echo(f"tier {name}: {who}, overrides {tier.get('overrides', {})}")
+    if rows or not tiers:
+        _table(rows)
+    for name, tier in declared.plan.tiers.items():
+        typer.echo(f"tier {name}: {_who(tier)}; {_plain(tier.overrides) or 'as the surface says'}")
     if mine is not None:
         given = ", ".join(f"{name} {value}" for name, value in mine.items())
         typer.echo(f"{user} on {surface}: {given}")
@@ -96,6 +98,19 @@ def check(
 def _mine(declared: Experiments, user: str, surface: str, at: datetime | None) -> dict[str, Any]:
     moment = datetime.now(UTC) if at is None else at.replace(tzinfo=at.tzinfo or UTC)
     return asdict(declared.assign(user, surface, int(moment.timestamp() * 1_000)))
+
+
+def _who(tier: Tier) -> str:
+    who = tier.who
+    words = [f"{action} >= {n}" for action, n in who.actions.items()]
+    words += [f"group {' or '.join(who.groups)}"] * bool(who.groups)
+    words += [f"context {name}={value}" for name, value in who.context.items()]
+    words += [f"on {', '.join(tier.surfaces)}"] * bool(tier.surfaces)
+    return " and ".join(words) or "everybody else"
+
+
+def _plain(overrides: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in overrides.items())
 
 
 def _rows(declared: Experiments) -> list[dict[str, Any]]:

@@ -125,3 +125,7 @@ def test_a_canary_nobody_clicks_is_taken_back_in_all_processes_and_the_switch_re
     site.until(lambda slate: slate["policy"] == "greedy", 30)
     report = orjson.loads(site.run("experiment", "report", "--json"))["experiments"]
     assert [(row["experiment"], row["comparisons"][0]["verdict"]) for row in report] == [("v2", "WORSE")]
+    for variant in report[0]["variants"]:
+        assert variant["slates"] > 0
+        assert variant["latency_ms"]["p99"] >= variant["latency_ms"]["p50"] > 0.0, "answers of both are timed"
+        assert (variant["failed_share"], variant["empty_share"]) == (0.0, 0.0)

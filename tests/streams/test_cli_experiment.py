@@ -108,3 +108,21 @@ def test_experiments_are_paused_and_resumed_by_hand_and_the_log_says_by_whom(
     listed = CliRunner().invoke(cli.app, ["model", "list", "--json", *where])
     told = [(one["who"], one["what"], one["reason"]) for one in json.loads(listed.stdout)["audit"]]
     assert [told[0], told[2]] == [("ann", "pause", "an incident"), ("bo", "resume", "")]
+
+
+def test_tiers_are_told_in_words_and_for_programs(tmp_path: Path) -> None:
+    text = """
+tiers:
+  buyers: {who: {actions: {purchase: 2}, groups: [a, b]}, surfaces: [home]}
+  others: {overrides: {candidates: 50}}
+"""
+    code, told, _ = run("check", declared(tmp_path, text))
+    assert (code, told.splitlines()) == (
+        0,
+        [
+            "tier buyers: purchase >= 2 and group a or b and on home; as the surface says",
+            "tier others: everybody else; candidates=50",
+        ],
+    )
+    told = run("check", declared(tmp_path, text), "--json")[1]
+    assert json.loads(told)["tiers"]["others"] == {"overrides": {"candidates": 50}}
