@@ -1,12 +1,13 @@
 """Drift detectors on what is measured before it is learnt, and the signals they give.
 
 Click rate and log-loss read closed impressions only, in impression order, with the probability as served: positives
-come up to a window earlier than negatives and would look like drift. ADWIN (Bifet and Gavalda, SIAM 2007) decides;
-Page-Hinkley, which cries wolf more often, has a second vote that raises the severity. The confidence is divided by
-the number of series (Bonferroni), one signal is given per cause and quiet period, and what is held back is counted.
+come up to a window earlier than negatives and would look like drift. Once a day is known, a series is compared with
+the same hour of past days (:mod:`online_models.same_hour`). Until then ADWIN (Bifet and Gavalda, SIAM 2007) decides;
+Page-Hinkley, which cries wolf more often, has a second vote that raises the severity. What chance is allowed is divided
+by the number of series (Bonferroni), one signal is given per cause and quiet period, and what is held back is counted.
 
-ADWIN needs about 1,000 expected clicks of history to see a rate halve within 150 expected clicks; after fewer the
-delay grows (``docs/runbooks/model-drift.md``). A restart replays the last ``keep`` values of each series.
+Delays and false alarms: ``docs/runbooks/model-drift.md``, by ``python -m bench.drift``. A restart goes on with what was
+known of the days, or in the first replays the last ``keep`` values of each series.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from river import drift
 from online_models.base import Arrays
 from online_models.psi import StabilityMonitor
 from online_models.recovery import Recovery
+from online_models.same_hour import Moved, SameHour
 
 Severity = Literal["info", "warning", "critical"]
 Direction = Literal["up", "down", "both"]
@@ -32,6 +34,14 @@ MAX_LOG_LOSS = 7.0
 """Log-loss is clipped here and divided by it, since ADWIN takes values between 0 and 1."""
 LARGE = 1.5
 """A mean that moved by this factor is critical whether or not the second vote agrees."""
+MATTERS = 1.2
+"""So is one that moved by this factor from what it is at the same hour of other days."""
+FIRST_DAY = 1.5
+"""As long as no past day is known, a mean must have moved by this factor"""
+ANEW_MS = 21_600_000
+"""within so long: a quarter of a day's wave is not so steep."""
+RARELY = 1e-7
+"""False alarms of all series of a look in so many expected clicks, once past days are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,17 @@ def shapes(
     return {"edges": tuple(edges.round(6).tolist()), "older": older_share, "newer": newer_share}
 
 
+def far_apart(values: NDArray[np.float64], cut: int) -> bool:
+    """Whether two windows' means differ by :data:`FIRST_DAY`, each read over enough to say so.
+
+    >>> far_apart(np.array([0.0, 1.0] * 50 + [1.0] * 100), cut=100)
+    True
+    """
+    least = min(int(20.0 / max(float(values.mean()), 1e-6)), len(values) // 2)
+    older, newer = values[: max(cut, least)], values[min(cut, len(values) - least) :]
+    return not 1 / FIRST_DAY < float(newer.mean()) / max(float(older.mean()), 1e-12) < FIRST_DAY
+
+
 class SeriesDetector:
     """ADWIN with a second vote, over one series of values between 0 and 1.
 
@@ -113,6 +134,10 @@ class SeriesDetector:
         direction: which change of the mean gives a signal; the other way only restarts the detector.
         grace: values before the first signal, at least 0.
         keep: the latest values kept for a restart, at least 1.
+        chance: of :class:`online_models.same_hour.SameHour`.
+
+    In its first day a series is watched by ADWIN, which takes the wave of the day for a change: only a mean that moved
+    by :data:`FIRST_DAY` gives a signal. From then on it is compared with the same hour of past days.
 
     >>> detector = SeriesDetector("click_rate", delta=0.002)
     >>> rng = np.random.default_rng(0)
@@ -130,6 +155,7 @@ class SeriesDetector:
         direction: Direction = "both",
         grace: int = 1_000,
         keep: int = 50_000,
+        chance: float = RARELY,
     ) -> None:
         if not 0 < delta < 1:
             raise ValueError(f"delta must be in (0, 1), not {delta}")
@@ -139,19 +165,58 @@ class SeriesDetector:
         self.delta, self.direction, self.grace, self.keep = delta, direction, grace, keep
         self._adwin = drift.ADWIN(delta=delta)
         self._second = _second_vote()
+        self._since = 0  # when ADWIN began, ms
         self._recent: list[NDArray[np.float32]] = []
+        self.same_hour = SameHour(chance=chance)
         self.seen = 0
         self._voted = -(10**12)
 
     def update(self, values: NDArray[np.float64], ts: int) -> DriftSignal | None:
         """Take a batch of values in order; the first change found, if it is one that matters."""
+        bounded = np.clip(np.nan_to_num(values), 0.0, 1.0)
+        known = self.same_hour.ready
+        moved = self.same_hour.update(bounded, ts)
+        if not known:
+            return self._first_day(bounded, ts)
+        self._remember(bounded)
+        self.seen += len(bounded)
+        return self._of(moved, ts) if moved is not None else None
+
+    def _of(self, moved: Moved, ts: int) -> DriftSignal | None:
+        """A series that is not what it is at this hour of other days."""
+        if self.direction not in ("both", "up" if moved.ratio > 1.0 else "down"):
+            return None
+        recent = np.concatenate(self._recent).astype(np.float64)
+        newer = recent[-moved.values :]
+        return DriftSignal(
+            name=self.name,
+            cause=self.cause,
+            detector="same_hour",
+            statistic=abs(moved.seen - moved.expected),
+            threshold=moved.bound,
+            window=moved.values,
+            severity="warning" if 1 / MATTERS < moved.ratio < MATTERS else "critical",
+            runbook=RUNBOOK,
+            ts=ts,
+            evidence={
+                "before": moved.expected,
+                "after": moved.seen,
+                "newer": moved.values,
+                "seen": self.seen,
+            },
+            histogram=shapes(recent[: -moved.values], newer),
+        )
+
+    def _first_day(self, values: NDArray[np.float64], ts: int) -> DriftSignal | None:
+        """Values between 0 and 1, by ADWIN."""
         self._remember(values)
+        if ts - self._since >= ANEW_MS:
+            self._adwin, self._since = drift.ADWIN(delta=self.delta), ts
         signal: DriftSignal | None = None
         deviation = self._deviation()
         adwin, second = self._adwin, self._second
-        bounded = np.clip(np.nan_to_num(values), 0.0, 1.0)
         width, start = adwin.width, 0
-        for k, value in enumerate(bounded.tolist()):
+        for k, value in enumerate(values.tolist()):
             if deviation:
                 second.update(value / deviation)
                 if second.drift_detected:
@@ -159,9 +224,9 @@ class SeriesDetector:
             adwin.update(value)
             if adwin.drift_detected:
                 if signal is None:
-                    signal = self._signal(int(width) + k + 1 - start, len(bounded) - k - 1, self.seen + k, ts)
+                    signal = self._signal(int(width) + k + 1 - start, len(values) - k - 1, self.seen + k, ts)
                 width, start = 0, k + 1  # River's detector begins anew after a change
-        self.seen += len(bounded)
+        self.seen += len(values)
         return signal
 
     def _signal(self, window: int, unread: int, seen: int, ts: int) -> DriftSignal | None:
@@ -171,7 +236,7 @@ class SeriesDetector:
         cut = best_cut(held)
         before, after = float(held[:cut].mean()), float(held[cut:].mean())
         wanted = self.direction == "both" or (self.direction == "up") == (after > before)
-        if not wanted or seen < self.grace:
+        if not wanted or seen < self.grace or not far_apart(held, cut):
             return None
         confirmed = seen - self._voted <= 2 * max(len(held) - cut, 1_000)
         large = not 1 / LARGE < after / max(before, 1e-12) < LARGE
@@ -202,12 +267,15 @@ class SeriesDetector:
     def arrays(self) -> Arrays:
         """The latest values, float32[at most keep]."""
         recent = np.concatenate(self._recent)[-self.keep :] if self._recent else np.zeros(0, np.float32)
-        return {"recent": recent, "seen": np.array([self.seen], dtype=np.int64)}
+        return {"recent": recent, "seen": np.array([self.seen], dtype=np.int64), **self.same_hour.arrays()}
 
     def load(self, arrays: Arrays) -> None:
         """Replay what :meth:`arrays` kept; changes found on the way have been told before."""
         self._adwin, self._second, self._recent = drift.ADWIN(delta=self.delta), _second_vote(), []
-        self.update(arrays["recent"].astype(np.float64), ts=0)
+        self.same_hour.load(arrays)
+        if not self.same_hour.ready:
+            self._first_day(arrays["recent"].astype(np.float64), ts=0)
+        self._recent = [arrays["recent"]]
         self.seen, self._voted = int(arrays["seen"][0]), -(10**12)
 
 
@@ -288,6 +356,7 @@ class DriftMonitor:
             max_surfaces,
             psi_threshold,
         )
+        self.chance = RARELY / expected_series
         self.hushed = Hushed(quiet_ms, per_hour)
         self.recovery = Recovery(steady)
         self.stability = StabilityMonitor(features, reference=reference, window=window) if features else None
@@ -368,7 +437,13 @@ class DriftMonitor:
                 surface, name = "(other)", f"{kind}:(other)"
             self.series.setdefault(
                 name,
-                SeriesDetector(name, cause=f"{cause}:{surface}", delta=self.delta, direction=direction),
+                SeriesDetector(
+                    name,
+                    cause=f"{cause}:{surface}",
+                    delta=self.delta,
+                    direction=direction,
+                    chance=self.chance,
+                ),
             )
         return self.series[name]
 

@@ -68,7 +68,7 @@ def assemble(
     learner = Learner(model, ranker, ItemCounters(half_life_ms), objectives=objectives)
     watch = QualityWatch(
         ranker,
-        DriftMonitor(ranker.features),
+        DriftMonitor(ranker.features, expected_series=3 * max(len(surfaces), 1)),
         calibration=learner.calibration,
         examination=learner.examination,
     )
