@@ -11,7 +11,7 @@ from online_models.bandit import stable_hash
 from serving.types import SurfacePolicy
 from tests.serving.world import World, shown
 
-DRAWS = 12_000
+DRAWS = 100_000
 PLAIN = {"randomised_share": 0.0, "swap_share": 0.0, "new_item_share": 0.0, "diversity": 0.0}
 
 
@@ -51,6 +51,31 @@ def test_drawn_slates_come_as_often_as_their_logged_propensities_say() -> None:
             )
             > 1e-4
         )
+
+
+def test_logged_propensities_hold_while_the_weights_move_between_draws() -> None:
+    """Of each item that may come next, 1 over its propensity whenever it is drawn has the mean 1 (Horvitz-Thompson)."""
+    surface = SurfacePolicy(randomised_share=1.0, diversity=0.3, uniform_floor=0.3)
+    world = World(surface, items=[f"i{k}" for k in range(8)])
+    rng = np.random.default_rng(4)
+    record = world.user("i1")
+    eligible = {f"i{k}" for k in range(8)} - {"i1"}
+    told: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
+    moved = set()
+    for k in range(20_000):
+        slate = world.slate(record, request_id=f"m{k}", n=3)
+        items = shown(slate)
+        for slot, item in enumerate(slate.items):
+            for other in eligible.difference(items[:slot]):
+                told[slot, other].append(1.0 / item.propensity if other == item.item_id else 0.0)
+        if k % 4 == 0:
+            assert slate.candidates is not None
+            world.learner.model.learn_order(slate.candidates, world.number(items[int(rng.integers(3))]))
+            moved.add(round(slate.items[0].score, 3))
+    assert len(moved) > 100, "the weights were to move"
+    for (slot, item), weights in told.items():
+        error = np.std(weights) / np.sqrt(len(weights))
+        assert abs(np.mean(weights) - 1.0) < 4.5 * error, f"{item} in slot {slot}"
 
 
 def _fit(tables: list[tuple[int, dict[str, int], dict[str, float]]]) -> float:
