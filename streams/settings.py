@@ -32,6 +32,25 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 
+class CanaryLimits(BaseModel):
+    """How much worse than the live version a canary may be before it is taken back by itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    alpha: float = Field(
+        0.01, gt=0.0, le=0.5, description="share of needless rollbacks, of all guardrails together"
+    )
+    loss_share: float = Field(
+        0.1, ge=0.0, le=10.0, description="log-loss, by that share of the live version's"
+    )
+    empty_limit: Share = Field(0.01, description="share of empty slates beyond the live version's")
+    failed_limit: Share = Field(0.01, description="share of failed answers beyond the live version's")
+    slow_share: float = Field(
+        0.5, ge=0.0, le=100.0, description="median and p95 of answer times, by that share"
+    )
+    slow_ms: float = Field(2.0, ge=0.0, le=60_000.0, description="and so many ms more")
+
+
 class SurfaceSettings(BaseModel):
     """How slates of one surface (home page, item page, ...) are made."""
 
@@ -201,6 +220,9 @@ class Settings(BaseSettings):
     )
     model_approvals: int = Field(
         0, ge=0, le=10, description="of so many others a new version of the model needs before it may go live"
+    )
+    canary: CanaryLimits = Field(
+        CanaryLimits(), description="how much worse a canary may be before it is taken back by itself"
     )
     results_interval_s: float = Field(
         2.0, ge=0.1, le=60.0, description="time between a worker's results of experiments"

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from prometheus_client import CollectorRegistry
 
 from online_models import deltas, ops_signals
+from online_models.canary_guard import Guard
 from online_models.deltas import Delta
 from online_models.drift import DriftSignal
 from online_models.errors import SettingsError, StoreRefused
@@ -117,7 +118,7 @@ class Worker:
         self.decisions = Decisions(settings, client, self.store, self.recommender)
         self.canary = CanaryWatch(
             self.name, self.decisions, self.monitor, self.outputs, self.replica.learner.features,
-            now=now_ms, every_s=settings.results_interval_s,
+            now=now_ms, every_s=settings.results_interval_s, guard=Guard(**settings.canary.model_dump()),
         )  # fmt: skip
         self.burns = BurnWatch(
             self.name, self.decisions.log, {"freshness": (0.01, lambda: metrics.late(freshness))}, self._signal,

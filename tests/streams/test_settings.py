@@ -2,6 +2,7 @@
 
 import pytest
 
+from online_models.canary_guard import Guard
 from online_models.errors import SettingsError
 from online_models.windows import Window
 from streams import build, settings
@@ -93,3 +94,15 @@ def test_an_action_that_weights_name_is_waited_for_as_long_as_a_click_unless_sai
     windows = build.windows(loaded)
     assert windows == {"dislike": Window(30_000), "purchase": Window(3 * 86_400_000, after_click=True)}
     assert build.surfaces(loaded)["home"].objectives.of == (("click", 1.0), ("purchase", 20.0))
+
+
+def test_a_canarys_limits_are_those_of_the_guard_and_one_that_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Guard(**settings.load().canary.model_dump()) == Guard()
+    monkeypatch.setenv("FRESHET_CANARY", '{"slow_share": 0.2, "failed_limit": 0.005}')
+    assert Guard(**settings.load().canary.model_dump()) == Guard(slow_share=0.2, failed_limit=0.005)
+    for wrong in ('{"slow": 0.2}', '{"alpha": 0.0}'):
+        monkeypatch.setenv("FRESHET_CANARY", wrong)
+        with pytest.raises(SettingsError, match="CANARY"):
+            settings.load()
