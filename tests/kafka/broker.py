@@ -20,6 +20,7 @@ from kafka.errors import KafkaError
 from streams.children import LOOPBACK, Child, ChildFailed, free_port, port_is_taken
 from tests.kafka.jars import fetch_jars, find_java
 
+SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 _JVM = (
     "-Xms128m",
     "-XX:+UseSerialGC",  # two cores: no collector threads beside the broker's own
@@ -37,7 +38,7 @@ class KafkaBroker:
         heap_mb: the JVM's heap, at least 256.
         settings: broker properties added to, or in place of, the ones below.
         users: passwords by user name; opens a second listener, `bootstrap_sasl`, that asks for them
-            (SASL_PLAINTEXT, mechanism PLAIN).
+            (SASL_PLAINTEXT; mechanisms PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512).
         tls: that listener speaks TLS (SASL_SSL); `ca` is the certificate clients must trust.
     """
 
@@ -57,6 +58,11 @@ class KafkaBroker:
         self._java = [java, f"-Xmx{heap_mb}m", *_JVM, "-cp", jars]
         properties = _properties(self.port, free_port(), self.dir / "data")
         self._sasl_port = free_port() if users else 0
+        self._credentials = [
+            f"--add-scram={mechanism}=[name={name},password={password}]"
+            for name, password in (users or {}).items()
+            for mechanism in SCRAM
+        ]
         if users:
             _add_sasl(properties, self._sasl_port, users)
             if tls:
@@ -141,6 +147,7 @@ class KafkaBroker:
                 f"--cluster-id={cluster}",
                 "-c",
                 str(self._config),
+                *self._credentials,
             ],
             capture_output=True,
             text=True,
@@ -212,7 +219,11 @@ def _add_sasl(properties: dict[str, str], port: int, users: dict[str, str]) -> N
     properties["listener.security.protocol.map"] += ",SASL:SASL_PLAINTEXT"
     known = " ".join(f'user_{name}="{password}"' for name, password in users.items())
     module = "org.apache.kafka.common.security.plain.PlainLoginModule"
-    properties["listener.name.sasl.sasl.enabled.mechanisms"] = "PLAIN"
+    properties["listener.name.sasl.sasl.enabled.mechanisms"] = ",".join(("PLAIN", *SCRAM))
+    for mechanism in SCRAM:
+        properties[f"listener.name.sasl.{mechanism.lower()}.sasl.jaas.config"] = (
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        )
     properties["listener.name.sasl.plain.sasl.jaas.config"] = f"{module} required {known};"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 import redis
 from kafka import KafkaConsumer
 
@@ -20,12 +21,13 @@ from tests.end_to_end.harness import until
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_a_worker_folds_events_of_a_broker_that_asks_for_a_password(
-    make_broker: Callable[..., Any], redis_url: str, namespace: str, tmp_path: Path
+    make_broker: Callable[..., Any], redis_url: str, namespace: str, tmp_path: Path, mechanism: str
 ) -> None:
     broker = make_broker(heap_mb=256, users={"ann": "right"}, tls=True)
     given = settings.load(
-        kafka=broker.bootstrap_sasl, kafka_security_protocol="SASL_SSL",
+        kafka=broker.bootstrap_sasl, kafka_security_protocol="SASL_SSL", kafka_sasl_mechanism=mechanism,
         kafka_sasl_username="ann", kafka_sasl_password="right", kafka_ssl_ca=str(broker.ca),
         redis_url=redis_url, namespace=namespace, partitions=2, snapshot_dir=str(tmp_path / "snapshots"),
     )  # fmt: skip
