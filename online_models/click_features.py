@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from online_models.base import Ids
 from online_models.counters import CLICK, IMPRESSION, ItemCounters
 from online_models.decay import scale
-from online_models.features import BOUND, OF_ITEM, FeatureSchema, Rows
+from online_models.features import BOUND, OF_ITEM, FeatureSchema, Rows, logged
 from online_models.history import UserRecord
 
 EXTRA = (
@@ -32,7 +32,7 @@ SILENCE = 4.6
 
 @dataclass(frozen=True, slots=True)
 class ClickSchema:
-    """Names of the click head's features, in order, and a version that changes when they do."""
+    """Names of the click head's features, in order, and a version that changes when they or the ordering head's do."""
 
     names: tuple[str, ...]
     version: str
@@ -44,8 +44,9 @@ class ClickSchema:
         >>> ClickSchema.of(FeatureSchema.of(["popular"])).names[-1]
         'user.actions'
         """
-        names = (*ordering.names, *EXTRA)
-        return cls(names, "c2-" + blake2b("|".join(names).encode(), digest_size=6).hexdigest())
+        names = (*ordering.names[: ordering.logged], *EXTRA)
+        told = "|".join((ordering.version, *names)).encode()
+        return cls(names, "c3-" + blake2b(told, digest_size=6).hexdigest())
 
 
 def beside(
@@ -81,9 +82,10 @@ def join(rows: Rows, more: Rows) -> tuple[NDArray[np.float16], int]:
     """The features of some candidates as served, float16[n, F], and how many were missing (given their default, 0).
 
     Args:
-        rows: the ordering head's features, float32[n, F - 6].
+        rows: the ordering head's features; those that are logged are taken.
         more: those :func:`beside` them, float32[n, 6].
     """
+    rows = logged(rows)
     out = np.concatenate([rows, more], axis=1)
     of_sources = out[:, : rows.shape[1] - len(OF_ITEM)]
     of_sources += SILENCE
@@ -98,10 +100,11 @@ def join(rows: Rows, more: Rows) -> tuple[NDArray[np.float16], int]:
 def product(rows: Rows, more: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """``join(rows, more) @ weights`` without making that table, nor rounding it, float64[n].
 
-    >>> rows, more = np.zeros((1, 9), dtype=np.float32), np.ones((1, 6), dtype=np.float32)
+    >>> rows, more = np.zeros((1, 10), dtype=np.float32), np.ones((1, 6), dtype=np.float32)
     >>> float(product(rows, more, np.ones(15)).round(5)[0])
     8.3
     """
+    rows = logged(rows)
     width = rows.shape[1]
     of_rows = weights[:width].astype(np.float32)
     of_sources = of_rows[: width - len(OF_ITEM)]

@@ -1,8 +1,10 @@
 """The one place features are named and computed, for learning and for serving alike.
 
 No scaler is learnt: transforms are fixed and bounded, so that what was logged years ago still means the same, and the
-version of the schema says which they were. A source's score enters as ``log(score / best + 0.01)``: 0.01 for the best
-candidate, -4.6 for one the source has nothing to say about. Ages are counted in interactions of the whole stream, not
+version of the schema says which they were. A source's score enters twice: as ``log(score / best + 0.01)``, 0.01 for the
+best candidate and -4.6 for one the source has nothing to say about, which tells the many behind apart; and as its share
+of the best, ``score / best``, which tells the few ahead apart. What is logged with a slate and read by the click head
+are the first; the shares follow from them. Ages are counted in interactions of the whole stream, not
 in hours, so that a busy and a quiet deployment mean the same by them. Ids and file order are never features.
 """
 
@@ -28,10 +30,14 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class FeatureSchema:
-    """Names of the features, in order, and a version that changes when they do."""
+    """Names of the features, in order, and a version that changes when they do.
+
+    The first ``logged`` of them are logged with a slate; the sources' shares, which follow from those, come last.
+    """
 
     names: tuple[str, ...]
     version: str
+    logged: int
 
     @classmethod
     def of(cls, sources: Sequence[str]) -> FeatureSchema:
@@ -40,8 +46,10 @@ class FeatureSchema:
         >>> FeatureSchema.of(["popular"]).names[:2]
         ('popular.score', 'age')
         """
-        names = tuple(f"{s}.score" for s in sources) + OF_ITEM
-        return cls(names, "2-" + blake2b("|".join(names).encode(), digest_size=6).hexdigest())
+        logged = tuple(f"{s}.score" for s in sources) + OF_ITEM
+        names = logged + tuple(f"{s}.share" for s in sources)
+        version = "3-" + blake2b("|".join(names).encode(), digest_size=6).hexdigest()
+        return cls(names, version, len(logged))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +97,29 @@ def compute(scores: Rows, ids: Ids, query: Query, since_first: Counts, since_las
             0 for never.
 
     Returns:
-        float32[n, sources + 8], within +-5.
+        float32[n, 2 sources + 8], within +-5.
     """
-    out = np.empty((len(ids), scores.shape[0] + len(OF_ITEM)), dtype=np.float32)
-    highest = np.maximum(scores.max(axis=1, initial=0.0), np.float32(1e-30))
-    out[:, : scores.shape[0]] = np.log(scores / highest[:, None] + np.float32(0.01)).T
-    of_item = out[:, scores.shape[0] :]
+    sources = len(scores)
+    out = np.empty((len(ids), 2 * sources + len(OF_ITEM)), dtype=np.float32)
+    share = scores / np.maximum(scores.max(axis=1, initial=0.0), np.float32(1e-30))[:, None]
+    out[:, -sources:] = share.T
+    share += np.float32(0.01)
+    out[:, :sources] = np.log(share, out=share).T
+    of_item = out[:, sources:-sources]
     of_item[:, 0] = _age(since_first, never=0.0)
     of_item[:, 1] = _age(since_last, never=BOUND)
     of_item[:, 2:7] = _of_history(ids, query)
     of_item[:, 7] = 1.0
     return np.clip(out, -BOUND, BOUND, out=out)
+
+
+def logged(rows: Rows) -> Rows:
+    """The features that are logged with a slate, of rows that hold all of them: a view.
+
+    >>> logged(np.zeros((3, 2 * 19 + len(OF_ITEM)), dtype=np.float32)).shape
+    (3, 27)
+    """
+    return rows[:, : (rows.shape[1] + len(OF_ITEM)) // 2]
 
 
 def _age(since: Counts, never: float) -> NDArray[np.float32]:

@@ -2,15 +2,15 @@
 
 ``P(i | candidates) = exp(s_i) / sum_j exp(s_j)`` (conditional logit, McFadden 1974), ``s_i = x_i . w + f(x_i)``.
 ``w`` is the sum of shared weights and of weights crossed with the time gap, the pace and the length of the history;
-``f`` is a small hidden layer. The linear part learns by its own softmax, so that it alone can sift candidates; the
-hidden layer learns what is left. Adagrad with fading sums (Duchi et al., 2011), so that it never stops adapting. It
-starts at weight 1 on proven sources, the floor, and so is never much worse than those.
+``f`` is a small hidden layer. Both learn from the same softmax; the linear part alone sifts candidates. Adagrad with
+fading sums (Duchi et al., 2011), so that it never stops adapting. It starts at weight 1 on proven sources, the floor,
+and so is never much worse than those.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from online_models import mlp
 from online_models.base import Arrays
 from online_models.candidates import Candidates
-from online_models.features import BOUND, GAPS_MS, LENGTHS, Buckets, FeatureSchema, Rows
+from online_models.features import BOUND, GAPS_MS, LENGTHS, Buckets, FeatureSchema, Rows, logged
 
 _GAPS = len(GAPS_MS) + 1
 _CROSSES = 1 + 2 * _GAPS + len(LENGTHS) + 1
@@ -37,7 +37,6 @@ class OrderingHead:
         rate: of Adagrad for the linear part, above 0.
         deep_rate: of Adagrad for the hidden layer, above 0.
         hidden: units of the hidden layer; 0 for none.
-        linear_first: features that the hidden layer begins without, by name; it may learn them.
         half_life: of Adagrad's sums, in examples; how soon old gradients stop holding the step back.
 
     >>> head = OrderingHead(FeatureSchema.of(["popular"]), floor={"popular.score": 1.0})
@@ -53,7 +52,6 @@ class OrderingHead:
         rate: float = 0.02,
         deep_rate: float = 0.05,
         hidden: int = 32,
-        linear_first: Collection[str] = (),
         half_life: float = 200_000.0,
         seed: int = 0,
     ) -> None:
@@ -68,8 +66,7 @@ class OrderingHead:
             linear[0, schema.names.index(name)] = weight
         start: Parameters = {"linear": linear}
         if hidden:
-            later = [k for k, name in enumerate(schema.names) if name in linear_first]
-            start["deep"] = mlp.initial(width, hidden, seed, without=later)
+            start["deep"] = mlp.initial(schema.logged, hidden, seed)
         # parameters, Adagrad's sums, sums of gradients and of their squares since last told: read and written at once
         self._state = {
             name: np.stack([p, np.full_like(p, _START), 0 * p, 0 * p]) for name, p in start.items()
@@ -77,7 +74,7 @@ class OrderingHead:
         self.parameters, self.squares, self._sums, self._sum_squares = (
             {name: state[k] for name, state in self._state.items()} for k in range(4)
         )
-        self._layer = mlp.Layer(self.parameters["deep"], width, hidden) if hidden else None
+        self._layer = mlp.Layer(self.parameters["deep"], schema.logged, hidden) if hidden else None
         self._rates = {name: rate if name == "linear" else deep_rate for name in start}
         self._fade = 2.0 ** (-1.0 / half_life)
         self.examples = self.refused = self._since = 0
@@ -93,7 +90,7 @@ class OrderingHead:
         """Scores of the candidates, float64[n]; greater is better."""
         scores = self.sift(c.features, c.buckets)
         if self._layer is not None:
-            scores = scores + self._layer.forward(c.features)[0]
+            scores = scores + self._layer.forward(logged(c.features))[0]
         return scores.astype(np.float64)
 
     def _weights(self, buckets: Buckets) -> NDArray[np.float32]:
@@ -112,7 +109,7 @@ class OrderingHead:
             zip(self.schema.names, (c.features[row] * self._weights(c.buckets)).tolist(), strict=True)
         )
         if self._layer is not None:
-            parts["hidden"] = float(self._layer.forward(c.features[row : row + 1])[0][0])
+            parts["hidden"] = float(self._layer.forward(logged(c.features))[0][row])
         return dict(sorted(parts.items(), key=lambda part: (-abs(part[1]), part[0])))
 
     # ------------------------------------------------------------------ learning
@@ -123,11 +120,16 @@ class OrderingHead:
         if at is None or len(c.ids) < 2:
             return False
         rows = _crosses(c.buckets)
-        linear: NDArray[np.float32] = c.features @ self._of(rows)
-        gradients = {"linear": _error(linear, at) @ c.features}
-        if self._layer is not None:
-            added, hidden = self._layer.forward(c.features)
-            gradients["deep"] = self._layer.gradient(c.features, hidden, _error(linear + added, at))
+        scores: NDArray[np.float32] = c.features @ self._of(rows)
+        gradients: Parameters = {}
+        if self._layer is None:
+            error = _error(scores, at)
+        else:
+            deep = logged(c.features)
+            added, hidden = self._layer.forward(deep)
+            error = _error(scores + added, at)
+            gradients["deep"] = self._layer.gradient(deep, hidden, error)
+        gradients["linear"] = error @ c.features
         if not all(math.isfinite(g @ g) for g in gradients.values()):
             self.refused += 1
             return False

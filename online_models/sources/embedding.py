@@ -49,10 +49,10 @@ class Embedding:
     def __init__(
         self,
         *,
-        dims: int = 32,
-        negatives: int = 20,
-        last: int = 10,
-        fade: float = 0.9,
+        dims: int = 64,
+        negatives: int = 60,
+        last: int = 50,
+        fade: float = 0.98,
         rate: float = 0.1,
         memory: int = 5_000,
         proposed: int = 50,
@@ -192,7 +192,13 @@ class Embedding:
         }  # fmt: skip
 
     def load(self, arrays: Arrays) -> None:
-        """Restore what :meth:`arrays` gave."""
+        """Restore what :meth:`arrays` gave.
+
+        Raises:
+            ValueError: the arrays hold vectors of another length.
+        """
+        if arrays["inner"].shape[1] != self.dims:
+            raise ValueError(f"vectors of length {arrays['inner'].shape[1]}; this build's have {self.dims}")
         self.index.load({"vectors": arrays["index_vectors"], "live": arrays["index_live"]})
         self._inner, self._outer = arrays["inner"].copy(), arrays["outer"].copy()
         self._steps, self._learnt = arrays["steps"].copy(), arrays["learnt"].copy()

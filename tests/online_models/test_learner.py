@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from online_models import deltas
@@ -9,6 +11,7 @@ from online_models.base import Interaction, Query
 from online_models.click_features import ClickSchema
 from online_models.counters import ItemCounters
 from online_models.deltas import Delta
+from online_models.features import FeatureSchema
 from online_models.labels import Kind, Labelled
 from online_models.learner import Learner, Unlimited
 from online_models.model import Model
@@ -69,6 +72,14 @@ def test_a_worker_keeps_its_own_calibration_whatever_others_say() -> None:
     before = worker.calibration.get("home")
     worker.hear(told(other, "other"))
     assert worker.calibration.get("home") == before
+
+
+def test_a_click_schema_is_another_when_the_ordering_head_reads_other_features() -> None:
+    """A snapshot names this version alone, and is refused by it."""
+    one = FeatureSchema.of(["popular"])
+    other = replace(one, version="of-another-kind")
+    assert ClickSchema.of(one).names == ClickSchema.of(other).names
+    assert ClickSchema.of(one).version != ClickSchema.of(other).version
 
 
 def test_labels_of_another_feature_schema_are_counted_and_not_learnt() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from online_models.base import Arrays, Interaction, Query
 from online_models.candidates import Candidates
-from online_models.features import OF_ITEM, Buckets, FeatureSchema, compute
+from online_models.features import OF_ITEM, Buckets, FeatureSchema, compute, logged
 from online_models.model import Model
 
 Log = list[tuple[int, int]]
@@ -238,7 +238,9 @@ def test_features_say_where_an_item_stands_in_the_history() -> None:
     assert [t["repeats"] for t in told] == pytest.approx([0.0, np.log(2.0), 0.0], rel=1e-5)
     assert [t["one.score"] for t in told] == pytest.approx(np.log([1.01, 0.51, 0.01]), rel=1e-4)
     assert told[2]["idle"] == 5.0
-    assert len(schema.names) == 1 + len(OF_ITEM)
+    assert [t["one.share"] for t in told] == [1.0, 0.5, 0.0]
+    assert logged(rows).shape[1] == schema.logged == 1 + len(OF_ITEM)
+    assert len(schema.names) == schema.logged + 1
 
 
 Spoil = Callable[[Arrays], object]

@@ -64,7 +64,8 @@ def test_the_gradient_of_the_hidden_layer_is_that_of_its_loss() -> None:
 
     def loss(at: np.ndarray) -> float:
         a = at[: WIDTH * 3].reshape(WIDTH, 3)
-        s = np.maximum(c.features @ a + at[WIDTH * 3 : -3], 0.0) @ at[-3:]
+        centred = c.features - c.features.mean(axis=0)
+        s = np.maximum(centred @ a + at[WIDTH * 3 : -3], 0.0) @ at[-3:]
         return float(np.log(np.exp(s - s.max()).sum()) + s.max() - s[4])
 
     layer = mlp.Layer(flat, WIDTH, 3)
@@ -75,6 +76,50 @@ def test_the_gradient_of_the_hidden_layer_is_that_of_its_loss() -> None:
     steps = np.eye(len(flat)) * 1e-5
     expected = [(loss(flat.astype(np.float64) + h) - loss(flat.astype(np.float64) - h)) / 2e-5 for h in steps]
     assert told == pytest.approx(np.array(expected), rel=1e-3, abs=1e-4)
+
+
+def test_a_feature_that_is_the_same_for_all_candidates_changes_neither_the_order_nor_what_is_learnt() -> None:
+    """So that a source which is silent on a stream costs that stream nothing."""
+    silent, loud = OrderingHead(SCHEMA, floor={}, hidden=4), OrderingHead(SCHEMA, floor={}, hidden=4)
+    for seed in range(20):
+        c = slate(seed)
+        for head, value in ((silent, 0.0), (loud, -4.6)):
+            rows = c.features.copy()
+            rows[:, 0] = value
+            changed = Candidates(c.ids, rows, c.source, c.buckets)
+            assert head.learn(changed, 4)
+            told = head.order(changed)
+            if head is silent:
+                expected = told
+        assert told - told.mean() == pytest.approx(expected - expected.mean(), abs=1e-3)
+    assert loud.parameters["deep"] == pytest.approx(silent.parameters["deep"], abs=1e-4)
+
+
+def test_both_parts_learn_from_the_error_of_their_sum() -> None:
+    """What the hidden layer has explained is not explained a second time by the linear part."""
+    head = OrderingHead(SCHEMA, floor={}, hidden=4, seed=1)
+    for seed in range(30):
+        head.learn(slate(seed), 4)
+    c = slate(99)
+    scores = head.order(c)
+    share = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+    head.take_delta()
+    head.learn(c, 7)
+    gradient = (share - (np.arange(12) == 7)) @ c.features
+    assert head.take_delta()["gradient.linear"][0] == pytest.approx(gradient, rel=1e-3, abs=1e-3)
+
+
+def test_the_hidden_layer_reads_what_is_logged_and_the_linear_part_all() -> None:
+    c = slate(3)
+    shares = c.features.copy()
+    shares[:, SCHEMA.logged :] += np.arange(24, dtype=np.float32).reshape(12, 2)
+    other = Candidates(c.ids, shares, c.source, c.buckets)
+    head = OrderingHead(SCHEMA, floor={}, hidden=4, seed=1)
+    for seed in range(30):
+        head.learn(slate(seed), 4)
+    added = [head.order(x) - head.sift(x.features, x.buckets) for x in (c, other)]
+    assert added[0] == pytest.approx(added[1], abs=1e-5)
+    assert np.abs(head.sift(other.features, BUCKETS) - head.sift(c.features, BUCKETS)).max() > 0.01
 
 
 Lists = st.lists(st.lists(st.integers(-1, 3_000), max_size=30), min_size=1, max_size=4)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from online_models.base import Interaction, Query
+from online_models.base import RECENT, Interaction, Query
 from online_models.scratch import Uniter
 from online_models.sources import vectors
 from online_models.sources.content import Content
@@ -157,6 +157,30 @@ def test_popularity_survives_a_gap_of_years() -> None:
         family.learn_one(Interaction(user=0, item=item, ts=ts))
     assert np.isfinite(family.sums).all()
     assert family.top("popular_hour", 1, now=20 * 365 * DAY)[0].tolist() == [2]
+
+
+def test_an_embedding_refuses_vectors_of_another_length_and_stays_as_it_is() -> None:
+    short, long = Embedding(dims=8), Embedding(dims=16)
+    for embedding in (short, long):
+        embedding.learn_one(Interaction(1, 4, 0, (3,), (0,)))
+    before = long.arrays()
+    with pytest.raises(ValueError, match="length 8; this build's have 16"):
+        long.load(short.arrays())
+    assert all((long.arrays()[name] == array).all() for name, array in before.items())
+
+
+def test_an_embedding_hears_the_whole_history_that_travels_with_a_query() -> None:
+    """On ratings the user's older items tell what the latest ten do not."""
+    embedding = Embedding(seed=3)
+    rest = tuple(range(100, 100 + RECENT - 1))
+    for k in range(300):
+        oldest, then = ((1, 2), (3, 4))[k % 2]
+        embedding.learn_one(Interaction(k, then, k, (*rest, oldest), (k,) * RECENT))
+    union = np.array([2, 4], dtype=np.int32)
+    for oldest, then in ((1, 2), (3, 4)):
+        query = Query(999, (*rest, oldest), (0,) * RECENT, 0)
+        scores = embedding.touch(query).scores(np.arange(0), union)[0]
+        assert union[scores.argmax()] == then
 
 
 def test_the_embedding_learns_what_comes_next_and_restores_to_the_same_future() -> None:
