@@ -19,6 +19,7 @@ from online_models.history import UserRecord
 from serving import api_objectives, console_api, current, wire
 from serving.api_metrics import ApiMetrics, Measured
 from serving.api_types import Accepted, Ask, Count, ItemId, Problem, RequestId, Surface, UserId
+from serving.item_history import ItemHistory
 from serving.problems import ProblemError, install
 from serving.recommender import Recommender
 from serving.types import Slate
@@ -32,6 +33,7 @@ class Backend(Protocol):
     recommender: Recommender
     default_surface: str
     default_n: int
+    item_history: ItemHistory
 
     def now(self) -> int:
         """The wall clock, ms."""

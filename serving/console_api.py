@@ -19,7 +19,8 @@ from starlette.staticfiles import StaticFiles
 from online_models.errors import StoreUnavailable
 from online_models.history import UserRecord
 from serving import console_views, wire
-from serving.api_types import Ask, Count, Surface, UserId
+from serving.api_types import Ask, Count, ItemId, Surface, UserId
+from serving.item_history import ItemHistory
 from serving.problems import ProblemError
 from serving.recommender import Recommender
 from serving.types import Slate
@@ -45,6 +46,7 @@ class Backend(Protocol):
     recommender: Recommender
     default_surface: str
     default_n: int
+    item_history: ItemHistory
 
     def now(self) -> int:
         """The wall clock, ms."""
@@ -140,6 +142,15 @@ def _models(app: FastAPI, backend: Backend, feed: Feed) -> None:
     async def items(n: Annotated[int, Query(ge=1, le=1_000)] = 100, q: str = "") -> Response:
         """Items with impressions, clicks and click rate, the most shown first; ``q`` is part of title, id or tag."""
         return _json({"items": console_views.items(recommender, n, q), "ts": backend.now()})
+
+    @app.get("/v1/console/items/{item_id}/history", tags=["console"])
+    async def item_history(item_id: Annotated[ItemId, Path()]) -> Response:
+        """How often an item was shown and clicked, hour by hour, the last day or since this replica began."""
+        number = recommender.interner.get(item_id)
+        if number is None:
+            told = f"item_id: nobody has told of {item_id!r}"
+            raise ProblemError(404, "No such item", told, field="item_id")
+        return _json({"item_id": item_id, "hours": backend.item_history.of(number, backend.now())})
 
     @app.get("/v1/console/map", tags=["console"])
     async def vectors() -> Response:

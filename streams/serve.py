@@ -26,6 +26,7 @@ from online_models.history import UserRecord
 from online_models.snapshot_bucket import open_snapshots
 from serving.api import create_app
 from serving.api_metrics import ApiMetrics
+from serving.item_history import ItemHistory
 from serving.problems import ProblemError
 from serving.types import Slate
 from serving.wire import exposure
@@ -70,6 +71,7 @@ class Replica:
         self.replica, self.recommender, _ = build.learnt(settings, name, self.slow_store, watching=False)
         self.default_surface = build.default_surface(settings)
         self.default_n = settings.recommend_n
+        self.item_history = ItemHistory(self.replica.learner.counters)
         self.snapshots = open_snapshots(settings.snapshot_dir, keep=settings.snapshot_keep)
         self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
         self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)
@@ -218,6 +220,8 @@ class Replica:
         """Read users from the generation that is in force."""
         while True:
             self.store.generation = self.slow_store.generation
+            if not self._lacking:
+                self.item_history.tick(now_ms())
             await asyncio.sleep(FOLLOW_S)
             try:
                 await self.slow_store.follow()

@@ -37,6 +37,8 @@ MOST_LINKS = 128
 """Records a batch's span is linked to; the SDK keeps no more."""
 MOST_CAUSES = 10_000
 """Traced actions whose slate is still to come; the oldest is forgotten."""
+_STREAM = "/v1/live"
+"""Lasts as long as somebody watches: no request to be timed."""
 _STORE = ("read", "read_many", "commit", "claim", "intern")
 
 
@@ -143,7 +145,8 @@ class TracedHttp:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """See ASGI."""
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith("/v1/") or path == _STREAM:
             await self._app(scope, receive, send)
             return
         carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

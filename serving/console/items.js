@@ -6,11 +6,11 @@ import { ItemMap } from "./map.js";
 const EVERY_MS = 2_000;
 
 export function items(host, feed, given) {
-  let chosen = given || null, past = [], ended = false, rows = [];
+  let chosen = given || null, past = [], hours = [], ended = false, rows = [];
   const field = h("input", { placeholder: "title, tag or id", "aria-label": "Search items", oninput: () => refresh() });
   const [table, similar, chart, name] = [h("div", { class: "scroll" }), h("ul", { class: "feed" }), h("div", { class: "chart" }), h("small", {})];
   const map = new ItemMap((item) => choose(item));
-  const side = card("w5", "Similar items", "", similar), over = card("w7", "Exposure and click rate", "", chart);
+  const side = card("w5", "Similar items", "", similar), over = card("w7", "Exposure and click rate", "by the hour, and as it happens", chart);
   side.querySelector("h2").append(name);
   host.append(h("div", { class: "grid" }, card("w7", "Items", "the most shown first", h("div", { class: "row" }, field), h("div", { style: { height: "8px" } }), table),
     card("w5", "Map", "item vectors on their two principal axes, by first tag", map.node), over, side));
@@ -44,14 +44,19 @@ export function items(host, feed, given) {
     past.push({ ts, shown: row.shown, rate: row.rate });
     past = past.slice(-300);
     const speed = past.map((one, k) => (k ? (1000 * (one.shown - past[k - 1].shown)) / Math.max(one.ts - past[k - 1].ts, 1) : null));
-    plot.draw([past.map((one) => one.ts / 1000), speed, past.map((one) => 100 * one.rate)]);
+    plot.draw([[...hours.map((one) => one.ts / 1000), ...past.map((one) => one.ts / 1000)], [...hours.map((one) => one.shown / 3600), ...speed],
+      [...hours.map((one) => (one.shown ? (100 * one.clicked) / one.shown : null)), ...past.map((one) => 100 * one.rate)]]);
   }
 
   async function choose(item) {
     chosen = item;
     past = [];
+    hours = [];
     draw();
     map.choose(item);
+    json(`/v1/console/items/${encodeURIComponent(item)}/history`).then((told) => {
+      if (item === chosen) hours = told.hours.slice(0, -1).filter((one) => one.shown || one.clicked); // of the hour under way what is live says more
+    }).catch(() => {});
     name.textContent = `to ${rows.find((row) => row.item_id === item)?.title || item}`;
     try {
       const told = await json(`/v1/items/${encodeURIComponent(item)}/similar?n=8`);

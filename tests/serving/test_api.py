@@ -21,6 +21,7 @@ from online_models.events import Exposure
 from online_models.history import UserRecord
 from serving.api import MAX_BODY, create_app
 from serving.api_metrics import ApiMetrics
+from serving.item_history import ItemHistory
 from serving.types import Slate
 from serving.wire import exposure
 from streams import validation
@@ -50,6 +51,7 @@ class MemoryBackend:
         self.world = World()
         self.recommender = self.world.recommender
         self.default_surface, self.default_n = "default", 5
+        self.item_history = ItemHistory(self.world.learner.counters)
         self.users: dict[str, UserRecord] = {"ann": self.world.user("i0", "i1")}
         self.redis_away = False
         self.missing: dict[str, str] = {}

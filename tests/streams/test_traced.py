@@ -80,9 +80,11 @@ async def test_a_broken_context_begins_a_trace_of_its_own(
     assert span.parent is None
 
 
-async def test_health_checks_and_metrics_are_no_traces(ours: Tracing, kept: InMemorySpanExporter) -> None:
+async def test_health_checks_metrics_and_the_console_s_stream_are_no_traces(
+    ours: Tracing, kept: InMemorySpanExporter
+) -> None:
     async with client_of(MemoryBackend(), ours) as api:
-        for path in ("/healthz", "/readyz", "/metrics"):
+        for path in ("/healthz", "/readyz", "/metrics", "/v1/live"):
             await api.get(path, headers={"traceparent": REMOTE})
     assert kept.get_finished_spans() == ()
 
