@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval, MaxLen, MinLen
+from pydantic import AfterValidator
 
 SCHEMA_MAJOR = 1
 
@@ -185,6 +186,16 @@ class Filter:
     providers: Annotated[list[str], MaxLen(64)] = field(default_factory=list)
 
 
+def _apart(pins: dict[str, int]) -> dict[str, int]:
+    if len(set(pins.values())) < len(pins):
+        raise ValueError("two items are pinned to one position; give each its own")
+    return pins
+
+
+Pins = Annotated[dict[Id, Annotated[int, Interval(ge=0, lt=MAX_SLOTS)]], MaxLen(20), AfterValidator(_apart)]
+"""Items that are to stand at a position (0 for the top), whatever their score."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """Somebody wants a slate for a user."""
@@ -195,6 +206,7 @@ class Request:
     n: Annotated[int, Interval(ge=1, le=MAX_SLOTS)] | None = None
     exclude: Annotated[list[Id], MaxLen(1_000)] = field(default_factory=list)
     filter: Filter = field(default_factory=Filter)
+    pins: Pins = field(default_factory=dict)
     context: Context = field(default_factory=dict)
     ts: Annotated[int, Ge(0)] = 0
     v: int = SCHEMA_MAJOR

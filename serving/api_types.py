@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from online_models.events import MAX_SLOTS
+from online_models.events import MAX_SLOTS, Pins
 from serving.types import SlateRequest
 
 UserId = Annotated[
@@ -39,6 +39,9 @@ class Ask(BaseModel):
     request_id: RequestId | None = Field(None, description="A retry with the same id gets the same slate")
     exclude: list[ItemId] = Field(default_factory=list, max_length=1_000)
     filter: Restriction = Field(default_factory=Restriction)
+    pins: Pins = Field(
+        default_factory=dict, description="Items and the positions they stand at, 0 for the top"
+    )
     context: dict[str, Any] = Field(default_factory=dict, max_length=64)
     explain: bool = Field(False, description="With sources, features and weights")
 
@@ -52,6 +55,7 @@ class Ask(BaseModel):
             exclude=tuple(self.exclude),
             tags=tuple(self.filter.tags),
             providers=tuple(self.filter.providers),
+            pins=self.pins,
             context=self.context,
             explain=self.explain,
             n_asked=self.n is not None,

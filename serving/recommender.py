@@ -146,6 +146,11 @@ class Recommender:
         exploring = self.exploring and self.registry.exploring and treatment.exploring
         further = exploring and self.selection.looks_further(request, asked.surface)
         also = self.newcomers.draw(request.request_id) if further else NOBODY
+        pins = {
+            number: at for item, at in request.pins.items() if (number := self.interner.get(item)) is not None
+        }
+        if pins:
+            also = np.union1d(also, np.array(list(pins), dtype=np.int32)).astype(np.int32)
         candidates = self.retrieval.candidates(query, keep, treatment.candidates, also, treatment.without)
         failed = ", ".join(candidates.failed)
         version = treatment.model or self.registry.version_for(request.user_id)
@@ -156,7 +161,10 @@ class Recommender:
         def scores_for(policy: str, seed: int) -> NDArray[np.float64]:
             return self.ranking.scores_for(policy, ranked, seed)
 
-        selected = self.selection.select(request, ranked, asked.surface, scores_for, exploring=exploring)
+        pinned = {at: row for number, at in pins.items() if (row := candidates.place(number)) is not None}
+        selected = self.selection.select(
+            request, ranked, asked.surface, scores_for, exploring=exploring, pinned=pinned
+        )
         slate = self._slate(request, ranked, selected)
         slate = self._filled_up(slate, request, keep, now)
         told = degraded or (f"sources: {failed}" if failed else "")

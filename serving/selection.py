@@ -6,8 +6,9 @@ a hundred has one adjacent pair swapped instead, to tell examination from releva
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ ScoresFor = Callable[[str, int], Scores]
 
 _STEPS = 255
 _NONE = np.zeros(0, dtype=np.intp)
+_NO_PINS: Mapping[int, int] = MappingProxyType({})
 _UNTAGGED = np.zeros((0, 0), dtype=np.int32)
 
 
@@ -70,17 +72,23 @@ class Selection:
 
     def select(
         self, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy, scores_for: ScoresFor,
-        *, exploring: bool = True,
+        *, exploring: bool = True, pinned: Mapping[int, int] = _NO_PINS,
     ) -> Selected:  # fmt: skip
         """Fill the slots.
 
         Args:
             scores_for: (policy, seed) -> what it draws by.
             exploring: False is the kill switch: nothing is randomised, swapped or given to new items.
+            pinned: slot -> place among the candidates, set by rule; such a slate has no swap and no slot for new items.
         """
         rid, name = request.request_id, request.surface
         if exploring and bandit.is_randomised(rid, name, surface.randomised_share):
-            return self._drawn(request, ranked, surface, scores_for)
+            return self._drawn(request, ranked, surface, scores_for, pinned)
+        if pinned:
+            given = self._diversity(Greedy(), ranked.scores, request, ranked, surface, 0)
+            return Selected(
+                self._fill(Greedy(), ranked.scores, request, ranked, surface, 0, given, pinned), False
+            )
         slot = self._new_item_slot(request, surface) if exploring else None
         slate = self._greedy(request, ranked, surface, slot)
         if slot is not None and not self._holds_new(ranked, slate, slot):
@@ -102,13 +110,14 @@ class Selection:
         return slot is not None and bandit.stable_hash("further", request.request_id) % 2 == 0
 
     def _drawn(
-        self, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy, scores_for: ScoresFor
-    ) -> Selected:
+        self, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy, scores_for: ScoresFor,
+        pinned: Mapping[int, int],
+    ) -> Selected:  # fmt: skip
         policy = policy_of(surface)
         seed = bandit.seed_of(self._namespace, request.request_id, policy.spec)
         scores = _loggable(scores_for(policy.name, seed))
         given = self._diversity(policy, scores, request, ranked, surface, _STEPS)
-        slate = self._fill(policy, scores, request, ranked, surface, seed, given)
+        slate = self._fill(policy, scores, request, ranked, surface, seed, given, pinned)
         return Selected(slate, True, basis=_basis(scores, given))
 
     def _greedy(
@@ -129,11 +138,11 @@ class Selection:
 
     def _fill(
         self, policy: Policy, scores: Scores, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy,
-        seed: int, given: Diversity | None,
+        seed: int, given: Diversity | None, pinned: Mapping[int, int],
     ) -> bandit.Slate:  # fmt: skip
         able = TagCap(self._catalog, ranked.candidates, surface.per_tag_cap) if surface.per_tag_cap else None
         return bandit.draw_slate(
-            policy, scores, request.n, bandit.generator(seed), eligible=able, given=given
+            policy, scores, request.n, bandit.generator(seed), eligible=able, given=given, pinned=pinned
         )
 
     def _diversity(

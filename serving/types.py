@@ -38,6 +38,7 @@ class SurfacePolicy:
 class SlateRequest:
     """Somebody wants ``n`` items for a user; ``tags`` and ``providers`` restrict them when not empty.
 
+    ``pins`` are items that stand at a position (0 for the top) as long as no filter removes them;
     ``n_asked`` says that the request named ``n``: an experiment changes only what it did not.
     """
 
@@ -48,6 +49,7 @@ class SlateRequest:
     exclude: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
+    pins: Mapping[str, int] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     explain: bool = False
     n_asked: bool = True
@@ -63,6 +65,7 @@ class SlateRequest:
             exclude=tuple(request.exclude),
             tags=tuple(request.filter.tags),
             providers=tuple(request.filter.providers),
+            pins=request.pins,
             context=request.context,
             n_asked=request.n is not None,
         )

@@ -189,6 +189,8 @@ async def test_without_redis_the_last_good_list_is_served_marked_with_the_reason
         ({"user_id": "u", "n": 501}, "n"),
         ({"user_id": "u", "n": "many"}, "n"),
         ({"user_id": "u", "exclude": [1]}, "exclude.0"),
+        ({"user_id": "u", "pins": {"i1": 0, "i2": 0}}, "pins"),
+        ({"user_id": "u", "pins": {"i1": -1}}, "pins.i1"),
         ({"user_id": "u", "filter": {"tags": "war"}}, "filter.tags"),
         ({"user_id": "u", "filter": {"colour": []}}, "filter.colour"),
         ({"user_id": "u", "nn": 5}, "nn"),
@@ -378,7 +380,7 @@ ANYTHING = st.recursive(
 )
 ASKED = st.dictionaries(
     st.sampled_from(
-        ["user_id", "n", "surface", "request_id", "exclude", "filter", "context", "explain", "x"]
+        ["user_id", "n", "surface", "request_id", "exclude", "filter", "pins", "context", "explain", "x"]
     ),
     ANYTHING | st.sampled_from(["ann", 3, ["i2"], {"tags": ["even"]}, {}]),
 )

@@ -155,3 +155,36 @@ def test_scores_that_are_not_finite_sink_and_nothing_fails() -> None:
     slate = world.slate(world.user("i0"), n=11)
     assert shown(slate)[-1] == "i2"
     assert slate.degraded == ""
+
+
+def test_a_pinned_item_stands_where_it_is_pinned_with_propensity_one_and_nowhere_else() -> None:
+    world = World(SurfacePolicy(randomised_share=0.5, swap_share=0.5, new_item_share=0.5))
+    drawn = 0
+    for k in range(60):
+        slate = world.slate(world.user("i0"), request_id=f"p{k}", n=5, pins={"i11": 1, "i9": 3})
+        assert (shown(slate)[1], shown(slate)[3]) == ("i11", "i9")
+        assert len(set(shown(slate))) == 5
+        assert (slate.items[1].propensity, slate.items[3].propensity) == (1.0, 1.0)
+        assert "pinned" in slate.flags
+        assert not {"swapped", "new_item_slot"} & set(slate.flags)
+        drawn += "randomised" in slate.flags
+        if "randomised" in slate.flags:
+            assert slate.items[0].propensity < 1.0
+    assert 15 < drawn < 45
+
+
+def test_a_pinned_item_that_a_filter_removes_or_nobody_knows_leaves_its_slot_to_the_others() -> None:
+    world = World(SurfacePolicy(**PLAIN))
+    usual = world.slate(world.user("i0"), n=4)
+    slate = world.slate(world.user("i0"), n=4, pins={"i0": 0, "nobody": 1})
+    assert shown(slate) == shown(usual)
+    assert slate.flags == ()
+    vetoed = world.user("i0", vetoes=["item:i11"])
+    assert "i11" not in shown(world.slate(vetoed, n=4, pins={"i11": 0}))
+
+
+def test_an_item_that_no_source_proposes_can_be_pinned() -> None:
+    world = World(SurfacePolicy(**PLAIN), items=[f"i{k}" for k in range(400)])
+    slate = world.slate(world.user("i0"), n=3, pins={"i399": 2})
+    assert shown(slate)[2] == "i399"
+    assert slate.features is not None
