@@ -438,8 +438,7 @@ def as_environment(settings: Settings) -> dict[str, str]:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             value = value.get_secret_value()
-        elif isinstance(value, dict):
-            plain = {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in value.items()}
-            value = orjson.dumps(plain).decode()
+        elif isinstance(value, dict | BaseModel):
+            value = orjson.dumps(value, default=BaseModel.model_dump).decode()
         out[PREFIX + name.upper()] = str(value)
     return out

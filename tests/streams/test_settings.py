@@ -106,3 +106,14 @@ def test_a_canarys_limits_are_those_of_the_guard_and_one_that_is_none_is_refused
         monkeypatch.setenv("FRESHET_CANARY", wrong)
         with pytest.raises(SettingsError, match="CANARY"):
             settings.load()
+
+
+def test_another_process_takes_the_same_settings_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = settings.load(
+        surfaces={"home": {"diversity": 0.4}}, canary={"slow_ms": 7.0}, kafka_sasl_password="x"
+    )
+    for name, value in settings.as_environment(given).items():
+        monkeypatch.setenv(name, value)
+    assert settings.load() == given
