@@ -6,6 +6,7 @@ from bench.render import Result, markdown, share, table
 
 RUNS = ("simulate-seed-0", "simulate-seed-1", "simulate-seed-2")
 ARMS = ("policy", "popular", "random", "oracle")
+OWN_VISITS = ("1-2", "3-5", "6-10", "11-20", "21+")
 
 
 def _figure(value: float | None, digits: int = 3) -> str:
@@ -44,10 +45,11 @@ def shift(*runs: Result) -> str:
         for name, told in run["recovery"].items():
             visits = ["never" if v is None else f"{v:,}" for v in
                       (told["visits_to_half"], told["visits_to_90_percent"])]  # fmt: skip
-            rows.append(
-                [f"seed {run['seed']}, {name}", _figure(told["before"]), _figure(told["fell_to"]), *visits]
-            )
-    return markdown(["shift", "of the oracle before", "fell to", "visits to half", "to nine tenths"], rows)
+            own = told["by_own_visits"]
+            shares = [share(own[at]["share"]) if at in own else "" for at in OWN_VISITS]
+            rows.append([f"seed {run['seed']}, {name}", _figure(told["before"]), *shares, *visits])
+    head = ["shift", "of the oracle before", *[f"visits {at}" for at in OWN_VISITS]]
+    return markdown([*head, "all visits to half", "to nine tenths"], rows)
 
 
 @table("simulate-calibration", *RUNS)

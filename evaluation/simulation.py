@@ -6,6 +6,7 @@ world's truth. Recovery is told for a shift of tastes early and one late in the 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -36,6 +37,8 @@ BURN_IN = 0.2
 """Share of the stream before which calibration is not judged: nothing is known yet."""
 WINDOWS = 20
 BY_CLICKS = (0, 1, 2, 3, 5, 10, 20)
+OWN_VISITS = (1, 3, 6, 11, 21)
+"""A user's own visits after a shift of taste, in groups that begin at these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Visit:
     clicks: int  # items the user had acted on before
     moved: bool  # whether the user's taste is among those that shift
     new: int  # slots given to items that arrived after the start
+    user: str = ""
 
 
 @dataclass(slots=True)
@@ -95,7 +99,7 @@ def _visits(traffic: Traffic, pipeline: InProcess, n: int) -> Iterator[Visit]:
             items = [item.item_id for item in slate.items]
             traffic.show(user, Slate(items, slate.request_id), now)
             rates = tuple(traffic.board.last[arm] for arm in ARMS)
-            yield Visit(now, rates, before, user in moved, sum(world.is_new(item) for item in items))
+            yield Visit(now, rates, before, user in moved, sum(world.is_new(item) for item in items), user)
 
 
 def _moved(world: World) -> set[str]:
@@ -223,23 +227,55 @@ def recovery(visits: list[Visit], shift: int, window: int = 200) -> dict[str, An
 
     Returns:
         ``before`` and ``fell_to``, the policy's share of the oracle's click rate; and after how many of all visits half
-        and nine tenths of what was lost is there again, None for never.
+        and nine tenths of what was lost is there again, None for never. ``by_own_visits`` is the same share by how many
+        times the user has come since: nobody can know of a new taste before its user is seen with it.
     """
     moved = [(k, v) for k, v in enumerate(visits) if v.moved]
     share = np.array([v.rates[0] / v.rates[ARMS.index("oracle")] for _, v in moved])
     at = sum(v.ts < shift for _, v in moved)
     if at < window or len(share) - at < window:
-        return {"before": None, "fell_to": None, "visits_to_half": None, "visits_to_90_percent": None}
+        return {
+            "before": None, "fell_to": None, "visits_to_half": None, "visits_to_90_percent": None,
+            "by_own_visits": by_own_visits(visits, shift),
+        }  # fmt: skip
     before, means = float(share[at - window : at].mean()), _means(share[at:], window)
     low = int(means.argmin())
     first = next(k for k, v in enumerate(visits) if v.ts >= shift)
-    told: dict[str, Any] = {"before": before, "fell_to": float(means[low])}
+    told: dict[str, Any] = {
+        "before": before, "fell_to": float(means[low]), "by_own_visits": by_own_visits(visits, shift)
+    }  # fmt: skip
     for name, part in (("half", 0.5), ("90_percent", 0.9)):
         back = np.flatnonzero(means[low:] >= means[low] + part * (before - means[low]))
         told[f"visits_to_{name}"] = (
             moved[at + low + int(back[0]) + window - 1][0] - first if len(back) else None
         )
     return told
+
+
+def by_own_visits(visits: Sequence[Visit], shift: int) -> dict[str, Any]:
+    """The policy's share of the oracle's click rate by how often a user whose taste shifted has come since.
+
+    >>> came = [Visit(ts, (rate, 0.1, 0.1, 0.4), 9, True, 0, "a") for ts, rate in ((5, 0.1), (6, 0.1), (7, 0.2))]
+    >>> by_own_visits(came, shift=5)
+    {'1-2': {'visits': 2, 'share': 0.25}, '3-5': {'visits': 1, 'share': 0.5}}
+    """
+    came: dict[str, int] = {}
+    groups: dict[str, list[float]] = {}
+    for v in visits:
+        if v.moved and v.ts >= shift:
+            came[v.user] = came.get(v.user, 0) + 1
+            groups.setdefault(_group(came[v.user]), []).append(v.rates[0] / v.rates[ARMS.index("oracle")])
+    order = [_group(low) for low in OWN_VISITS]
+    return {
+        name: {"visits": len(groups[name]), "share": float(np.mean(groups[name]))}
+        for name in order
+        if name in groups
+    }
+
+
+def _group(n: int) -> str:
+    at = bisect_right(OWN_VISITS, n)
+    return f"{OWN_VISITS[at - 1]}-{OWN_VISITS[at] - 1}" if at < len(OWN_VISITS) else f"{OWN_VISITS[-1]}+"
 
 
 def _means(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:

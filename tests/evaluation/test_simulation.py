@@ -1,11 +1,13 @@
 """Figures of the simulator: small worlds, answers known beforehand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from evaluation.closed import Closed, ClosedSlots, calibration, normalised_entropy
 from evaluation.in_process import InProcess
-from evaluation.simulation import START_MS, Visit, by_clicks, by_time, recovery, simulate
+from evaluation.simulation import START_MS, Visit, by_clicks, by_own_visits, by_time, recovery, simulate
 from evaluation.simulator import WorldConfig
 from online_models.labels import Kind, Labelled
 from serving.assembly import assemble
@@ -79,6 +81,7 @@ def test_who_knows_the_item_gains_nothing_over_its_click_rate_and_who_knows_more
 def test_recovery_is_counted_in_visits_from_the_shift() -> None:
     quality = [0.2] * 300 + [0.0] * 100 + [0.2] * 300
     told = recovery([_visit(k, q) for k, q in enumerate(quality)], START_MS + 300, window=50)
+    told.pop("by_own_visits")
     assert told == {"before": 0.5, "fell_to": 0.0, "visits_to_half": 124, "visits_to_90_percent": 144}
 
 
@@ -87,6 +90,19 @@ def test_what_never_comes_back_is_told_as_never() -> None:
     assert told["visits_to_half"] is None
     short = recovery([_visit(k, 0.2) for k in range(60)], START_MS + 30, window=50)
     assert short["before"] is None
+
+
+def test_recovery_is_told_by_each_user_s_own_visits_too() -> None:
+    visits = [
+        dataclasses.replace(_visit(300 + k, 0.1 if k < 4 else 0.3), user=user)
+        for k in range(6)
+        for user in ("a", "b")
+    ]
+    visits.append(dataclasses.replace(_visit(900, 0.4), user="c"))  # the first time since
+    told = by_own_visits(visits, START_MS + 302)
+    assert told["1-2"] == {"visits": 5, "share": pytest.approx((4 * 0.25 + 1.0) / 5)}
+    assert told["3-5"]["visits"] == 4
+    assert told["3-5"]["share"] == pytest.approx(0.75)
 
 
 def test_users_whose_tastes_stay_do_not_count_for_recovery() -> None:
