@@ -228,6 +228,7 @@ class PartitionFold:
         if shared:
             self._counts.action(item, event.action, event.ts, event.surface)
         self._batch.stats["over_day_cap"] += not shared
+        self._batch.acted[event.user_id] = (event.ts, event.event_id)  # a dislike wants another slate, too
         strength = self.policy.actions.get(event.action, 0.0)
         if strength <= 0.0:
             record.pass_over(item, self.policy.seen_max)
@@ -242,7 +243,6 @@ class PartitionFold:
         if shared:
             self._batch.interactions.append(self._interaction(state, item, event.ts, strength))
         record.act(item, event.ts, self.policy.seen_max)
-        self._batch.acted[event.user_id] = (event.ts, event.event_id)
         if event.action == CLICK or event.action in self.policy.windows:
             self._label(state, event, item, shared)
 

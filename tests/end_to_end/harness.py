@@ -54,10 +54,7 @@ class Recount:
     users: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     histories: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     acted: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    last: dict[str, str] = field(default_factory=dict)  # user -> event id of the last positive action
-    acted_by_then: dict[str, set[str]] = field(
-        default_factory=dict
-    )  # what a dislike came upon later is not in it
+    last: dict[str, str] = field(default_factory=dict)  # user -> event id of the last action, liked or not
     over_cap: int = 0
     _days: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -78,10 +75,9 @@ class Recount:
         if action == "impression":
             return
         self.acted[user].update(items)
+        self.last[user] = event["event_id"]
         if self.settings.actions.get(action, 0.0) > 0.0:
             self.histories[user] += items
-            self.last[user] = event["event_id"]
-            self.acted_by_then[user] = set(self.acted[user])
 
     def _shared(self, user: str, ts: int) -> bool:
         day, spent = self._days.get(user, (0, 0))

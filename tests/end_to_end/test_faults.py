@@ -38,7 +38,7 @@ def test_a_worker_killed_three_times_in_a_replay_loses_and_repeats_nothing(
     newest = {slate["user_id"]: slate for slate in running.slates()}
     assert newest.keys() == want.last.keys(), "who was owed a slate by a worker that died has none"
     shown = {user: {slot["item_id"] for slot in slate["items"]} for user, slate in newest.items()}
-    assert [user for user in shown if shown[user] & want.acted_by_then[user]] == []
+    assert [user for user in shown if shown[user] & want.acted[user]] == []
 
 
 @pytest.mark.timeout(600)

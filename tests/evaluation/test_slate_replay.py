@@ -1,7 +1,10 @@
 """A stream judged by the slates a deployment publishes, in process and through Kafka."""
 
+from evaluation.in_process import InProcess
 from evaluation.protocol import Event
 from evaluation.slate_replay import SlateTally, in_process, wire_events
+from serving.assembly import assemble
+from serving.types import SurfacePolicy
 from streams import through_kafka
 
 COURSES = [
@@ -40,3 +43,18 @@ def test_through_a_broker_a_store_and_a_worker_the_hits_are_those_of_the_process
     assert told["kafka"]["scored"] == told["in_process"]["scored"] == 27
     assert told["kafka"]["without_slate"] == 0
     assert abs(told["relative"] - 1.0) <= 0.05
+
+
+def test_who_is_not_interested_is_given_another_slate_without_the_item_its_tag_and_its_provider() -> None:
+    pipeline = InProcess(assemble({"default": SurfacePolicy()}), n=10)
+    for k in range(12):
+        entry = {"item_id": f"m{k}", "tags": ["war" if k % 3 == 0 else "comedy"], "provider": "ab"[k % 2]}
+        pipeline.item(entry, now=k)
+    shown = {item.item_id for item in pipeline.slate("alice", now=1_000).items}
+    assert "m2" in shown
+    pipeline.event({
+        "type": "action", "event_id": "n", "user_id": "alice", "ts": 2_000, "item_id": "m2",
+        "action": "not_interested", "context": {"veto": ["tag:war", "provider:b"]},
+    })  # fmt: skip
+    assert pipeline.fresh is not None
+    assert {item.item_id for item in pipeline.fresh.items} == {"m4", "m8", "m10"}

@@ -131,7 +131,7 @@ def test_not_interested_vetoes_and_is_no_positive():
     outcome = run(fold, event)
     assert fold.users["u"].record.vetoes == {"item:a", "tag:war"}
     assert not outcome.interactions
-    assert not outcome.acted
+    assert outcome.acted == {"u": (1, "n")}  # a slate without it is owed at once
 
 
 def test_what_is_disliked_is_done_with_and_no_part_of_the_history():
