@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import quality_tables, render
+from bench import quality_tables, render, simulation_tables
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,6 +58,10 @@ def test_every_table_of_quality_stands_in_its_document() -> None:
     text = (ROOT / "docs" / "quality.md").read_text()
     named = set(re.findall(r"<!-- table:([\w-]+) -->", text))
     ours = {name for name, (_, make) in render.TABLES.items() if make.__module__ == quality_tables.__name__}
+    simulated = {
+        name for name, (_, make) in render.TABLES.items() if make.__module__ == simulation_tables.__name__
+    }
+    ours |= {name for name in simulated if name.startswith("simulate-")}
     assert ours == named
 
 
