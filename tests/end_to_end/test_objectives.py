@@ -70,14 +70,15 @@ class Shop:
         return told
 
     def fresh_slates(self) -> list[dict[str, Any]]:
-        """What the workers make of an action, one user of each partition."""
+        """What the workers make of an action, one user of each partition: a skip, which teaches nothing of the order."""
         self.actions += 1
         users: dict[int, str] = {}
         for k in range(100):
             users.setdefault(partition_of(f"w{k}", PARTITIONS), f"w{k}")
         causes = {user: f"act-{self.actions}-{user}" for user in users.values()}
         for user, cause in causes.items():
-            event = {"type": "click", "event_id": cause, "user_id": user, "item_id": "dull", "ts": self.now()}
+            about = {"event_id": cause, "user_id": user, "item_id": "dull", "ts": self.now()}
+            event = {"type": "action", "action": "skip", **about}
             self.deployment.raw("events", user, orjson.dumps(event))
         self.deployment.flush()
         return [self.deployment.slate_of(user, cause) for user, cause in causes.items()]
