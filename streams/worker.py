@@ -57,7 +57,7 @@ LONG, LONG_AT_ONCE = 200, 2
 """Batches of so many records are folded so few at once: each takes the loop for tens of milliseconds a step."""
 THREADS_TAKE_TURNS_S = 0.0005
 """The consumer's thread waits no longer than this for the loop, nor the loop for it; 5 ms in Python as it comes."""
-BEHIND = 1_000
+BEHIND = 300
 """Records waiting to be folded from which on slates keep to their share of the CPU."""
 FAREWELL_S = 5.0
 """How long a worker that ends waits for Kafka; within the grace of what ends it."""

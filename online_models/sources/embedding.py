@@ -156,22 +156,26 @@ class Embedding:
             return EmbeddingTouch(self, hidden, NOBODY)
         if self._indexed:
             ids = self.index.search(hidden, 4 * self.proposed)[0]
+            score = self._scores(ids, hidden)
         elif 2 * self._n < len(self._known):  # a large catalogue of which little was acted on yet
             ids = self._acted[: self._n]
+            score = self._scores(ids, hidden)
         else:
             ids = np.arange(len(self._known), dtype=np.int32)
-        score = gather.dots(self._outer, self._known.view(np.uint8), ids, hidden, -np.inf)
+            score = self._outer @ hidden  # of all rows: cheaper than picking out the known ones
+            score[~self._known] = -np.inf
         if len(ids) > self.proposed:
             ids = ids[np.argpartition(score, -self.proposed)[-self.proposed :]]
         return EmbeddingTouch(self, hidden, ids[self._known[ids]])
 
     def scores_of(self, hidden: Vectors, union: Ids) -> Matrix:
         """Odds against the best of the union, float32[1, len(union)]."""
-        score = gather.dots(
-            self._outer, self._known.view(np.uint8), union.astype(np.int32, copy=False), hidden, -np.inf
-        )
+        score = self._scores(union.astype(np.int32, copy=False), hidden)
         score -= score.max(initial=-1e30)
         return np.exp(score)[None, :]
+
+    def _scores(self, ids: Ids, hidden: Vectors) -> Vectors:
+        return gather.dots(self._outer, self._known.view(np.uint8), ids, hidden, -np.inf)
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""

@@ -70,7 +70,7 @@ class Shop:
         return told
 
     def fresh_slates(self) -> list[dict[str, Any]]:
-        """What the workers make of an action, one user of each partition: a skip, which teaches nothing of the order."""
+        """What the workers make of an action, a user of each partition: a skip, which teaches no order."""
         self.actions += 1
         users: dict[int, str] = {}
         for k in range(100):

@@ -51,7 +51,15 @@ async def run_until(q, condition):
         task.cancel()
 
 
-async def test_the_newest_click_is_served_first():
+async def test_a_worker_that_keeps_up_serves_clicks_in_order():
+    q, _, served, _ = queue(behind=False)
+    for user in "abc":
+        q.owe(Owed(0, user, "e", 1, 1))
+    await run_until(q, lambda: len(served) == 3)
+    assert served == ["a", "b", "c"]
+
+
+async def test_while_events_wait_the_newest_click_is_served_first():
     q, _, served, _ = queue()
     for user in "abc":
         q.owe(Owed(0, user, "e", 1, 1))
@@ -124,8 +132,9 @@ async def test_a_worker_that_keeps_up_makes_every_slate_whatever_the_budget():
     assert q.stats["skipped"] == 0
 
 
-async def test_after_a_few_milliseconds_of_slates_the_fold_goes_on():
-    q, _, served, _ = queue(cost=0.008)
+@pytest.mark.parametrize("behind", [True, False])
+async def test_after_a_few_milliseconds_of_slates_the_fold_goes_on(behind):
+    q, _, served, _ = queue(cost=0.004, behind=behind)
     for k in range(20):
         q.owe(Owed(0, f"u{k}", "e", 1, 1))
     task, seen = asyncio.create_task(q.run()), []
