@@ -112,7 +112,7 @@ def _context(entered: Any) -> Any:
 
 
 def _ready(backend: Backend) -> Any:
-    def check() -> None:
+    async def check() -> None:  # one that is not async would be run in a thread, at each request
         if lacking := backend.lacking():
             told = "; ".join(f"{part}: {why}" for part, why in lacking.items())
             raise ProblemError(503, "Not ready", told)
