@@ -95,17 +95,6 @@ class Catalog:
         states[ids >= len(self._state)] = _UNDESCRIBED
         return states
 
-    def retired(self, ids: Ids) -> NDArray[np.bool_]:
-        """Which are retired, bool[n]."""
-        return np.equal(self.states(ids), _RETIRED)
-
-    def unavailable(self, ids: Ids) -> NDArray[np.bool_]:
-        """Which are not to be had at the moment, bool[n]."""
-        states = self.states(ids)
-        if self.undescribed_allowed:
-            return np.equal(states, _UNAVAILABLE)
-        return np.isin(states, (_UNAVAILABLE, _UNDESCRIBED))
-
     def showable(self, ids: Ids) -> NDArray[np.bool_]:
         """Which may be shown, bool[n]."""
         shown = (self.undescribed_allowed, True, False, False)

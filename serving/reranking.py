@@ -26,11 +26,11 @@ from online_models.kernels.greedy import greedy_slate
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 Vectors = NDArray[np.float32]
-_UNTAGGED = np.zeros((0, 0), dtype=np.int32)
+UNTAGGED = np.zeros((0, 0), dtype=np.int32)
 
 
 def best_slate(
-    scores: Floats, vectors: Vectors | None, weight: float, slots: int, *, tags: NDArray[np.int32] = _UNTAGGED,
+    scores: Floats, vectors: Vectors | None, weight: float, slots: int, *, tags: NDArray[np.int32] = UNTAGGED,
     most: int = 0, new_slot: int | None = None, new: Places | None = None,
 ) -> tuple[int, ...]:  # fmt: skip
     """The greedy slate by the rules below, in one pass: places, best first, ties to the lower place.

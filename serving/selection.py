@@ -20,7 +20,7 @@ from online_models.counters import IMPRESSION, ItemCounters
 from online_models.model import Model
 from serving.newcomers import NEW_BELOW
 from serving.ranking import Ranked, policy_of
-from serving.reranking import Diversity, TagCap, best_slate, tag_table
+from serving.reranking import UNTAGGED, Diversity, TagCap, best_slate, tag_table
 from serving.types import SlateRequest, SurfacePolicy
 
 Places = NDArray[np.intp]
@@ -30,7 +30,6 @@ ScoresFor = Callable[[str, int], Scores]
 _STEPS = 255
 _NONE = np.zeros(0, dtype=np.intp)
 _NO_PINS: Mapping[int, int] = MappingProxyType({})
-_UNTAGGED = np.zeros((0, 0), dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,7 @@ class Selection:
         chosen = best_slate(
             ranked.scores[rows], self._model.vectors(ids) if surface.diversity else None, surface.diversity,
             request.n, most=surface.per_tag_cap, new_slot=slot, new=np.searchsorted(rows, new),
-            tags=tag_table(self._catalog, ids) if surface.per_tag_cap else _UNTAGGED,
+            tags=tag_table(self._catalog, ids) if surface.per_tag_cap else UNTAGGED,
         )  # fmt: skip
         places = tuple(rows[list(chosen)].tolist())
         return bandit.Slate(places, (1.0,) * len(places), (), (), Greedy.spec)
