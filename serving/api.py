@@ -14,9 +14,8 @@ import numpy as np
 import orjson
 from fastapi import Depends, FastAPI, Path, Query, Request, Response
 
-from online_models.errors import StoreUnavailable
 from online_models.history import UserRecord
-from serving import api_objectives, console_api, current, wire
+from serving import answering, api_objectives, console_api
 from serving.api_metrics import ApiMetrics, Measured
 from serving.api_types import Accepted, Ask, Count, ItemId, Problem, RequestId, Surface, UserId
 from serving.item_history import ItemHistory
@@ -126,24 +125,12 @@ def _json(value: Any, status: int = 200) -> Response:
 
 def _slates(app: FastAPI, backend: Backend) -> None:
     async def answered(ask: Ask) -> Response:
-        request = ask.request(backend.default_n, backend.default_surface)
-        before = backend.recommender.last_good.of_request(request.user_id, request.request_id)
-        if before is not None and not ask.explain:
-            return _json(wire.answer(before, backend.now()))
-        record, degraded = None, ""
-        try:
-            record = await backend.user(request.user_id)
-        except StoreUnavailable:
-            degraded = "redis: user state cannot be had"
-        with current.request(request.request_id):
-            slate = backend.recommender.recommend(request, record, backend.now(), degraded=degraded)
-        if not ask.explain:  # to explain is to look, not to show
-            await backend.log(slate)
-        return _json(wire.answer(slate, backend.now()))
+        return Response(await answering.answered(backend, ask), media_type="application/json")
 
     @app.post("/v1/recommendations", tags=["recommendations"], dependencies=[_ready(backend)])
     async def recommend(ask: Ask) -> Response:
         """A slate for a user; logged as an exposure. A retried ``request_id`` gets the same slate."""
+        # in a replica serving/hot_route.py answers this before it comes here, unless something is wrong with it
         return await answered(ask)
 
     @app.get("/v1/recommendations/{user_id}", tags=["recommendations"], dependencies=[_ready(backend)])

@@ -43,6 +43,12 @@ def document(status: int, title: str, detail: str, errors: Sequence[tuple[str, s
     return Response(orjson.dumps(told), status_code=status, media_type=_MEDIA)
 
 
+def unexpected(error: Exception) -> Response:
+    """The answer to a request that failed within; logs why."""
+    log.error("a request failed: %s", type(error).__name__, exc_info=error)
+    return document(500, "Internal error", "the request could not be answered; it is logged")
+
+
 def install(app: FastAPI) -> None:
     """Every refusal of the application is a problem document."""
 
@@ -67,9 +73,8 @@ def install(app: FastAPI) -> None:
         )
 
     @app.exception_handler(Exception)
-    async def unexpected(_: Request, error: Exception) -> Response:
-        log.error("a request failed: %s", type(error).__name__, exc_info=error)
-        return document(500, "Internal error", "the request could not be answered; it is logged")
+    async def failed(_: Request, error: Exception) -> Response:
+        return unexpected(error)
 
 
 def _field(location: Sequence[object]) -> str:

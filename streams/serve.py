@@ -24,8 +24,9 @@ from online_models.drift import DriftSignal
 from online_models.errors import StoreRefused, StoreUnavailable
 from online_models.history import UserRecord
 from online_models.snapshot_bucket import open_snapshots
-from serving.api import create_app
+from serving.api import MAX_BODY, create_app
 from serving.api_metrics import ApiMetrics
+from serving.hot_route import HotRoute
 from serving.item_history import ItemHistory
 from serving.problems import ProblemError
 from serving.types import Slate
@@ -273,11 +274,12 @@ def application(replica: Replica) -> Any:
     app = create_app(
         replica, replica.api_metrics, replica.running(), console=feed, operators=Operators(replica)
     )
+    hot = HotRoute(app, replica, replica.api_metrics, max_body=MAX_BODY)
     if replica.tracing is None:
-        return app
+        return hot
     from streams.traced import TracedHttp
 
-    return TracedHttp(app, replica.tracing)
+    return TracedHttp(hot, replica.tracing)
 
 
 def main(settings: Settings) -> int:
