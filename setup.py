@@ -3,7 +3,7 @@
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-KERNELS = ("covisits", "embedding", "gather", "greedy", "neighbours", "unite")
+KERNELS = ("best", "covisits", "embedding", "gather", "greedy", "neighbours", "tastes", "unite")
 # Sums may be taken in any order, which is what lets them be vectorised; nothing else of fast-math.
 FLAGS = ["-O3", "-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math"]
 

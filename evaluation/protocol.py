@@ -223,7 +223,7 @@ class ModelArm:
         return NOT_HELD if at is None else rank_of(scores, at)
 
     def _hold(self, at: int, c: Candidates) -> None:
-        worth = self.model.head.sift(c.features, c.buckets)
+        worth = self.model.head.linear(c.features, c.buckets)
         place = float((worth > worth[at]).sum())
         for n in self.held:
             self.held[n] += place < n

@@ -35,14 +35,16 @@ class Candidates:
         return at if at < len(self.ids) and self.ids[at] == item else None
 
 
-def loudest(scores: Rows) -> NDArray[np.int8]:
+def loudest(share: Rows) -> NDArray[np.int8]:
     """The source that rates each item highest against its own best, int8[n]; ties to the first.
 
-    >>> loudest(np.array([[1.0, 2.0], [9.0, 3.0]], dtype=np.float32)).tolist()
+    Args:
+        share: of each source's highest score, float32[sources, n].
+
+    >>> loudest(np.array([[0.5, 1.0], [1.0, 0.3]], dtype=np.float32)).tolist()
     [1, 0]
     """
-    if not scores.shape[1]:
+    if not share.shape[1]:
         return np.zeros(0, dtype=np.int8)
-    highest = np.maximum(scores.max(axis=1, initial=0.0), np.float32(1e-30))
-    out: NDArray[np.int8] = (scores / highest[:, None]).argmax(axis=0).astype(np.int8)
+    out: NDArray[np.int8] = share.argmax(axis=0).astype(np.int8)
     return out

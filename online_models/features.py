@@ -87,30 +87,52 @@ def _bucket(edges: Sequence[int], value: int) -> int:
     return n
 
 
-def compute(scores: Rows, ids: Ids, query: Query, since_first: Counts, since_last: Counts) -> Rows:
-    """The features of some items.
+def shares(scores: Rows) -> Rows:
+    """Each source's scores over its highest, float32[sources, n]; zeros where it has nothing to say.
 
     Args:
         scores: float32[sources, n], at least 0; 0 where a source has nothing to say.
+    """
+    highest = np.maximum(scores.max(axis=1, initial=0.0), np.float32(1e-30))
+    out: Rows = scores / highest[:, None]
+    return out
+
+
+def logarithms(share: Rows) -> Rows:
+    """What is logged of shares, float32 of their shape."""
+    out: Rows = np.log(share + np.float32(0.01))
+    return out
+
+
+def compute(share: Rows, logs: Rows, of_item: Rows) -> Rows:
+    """The features of some items, float32[n, 2 sources + 8], within +-5.
+
+    Args:
+        share: of :func:`shares`, float32[sources, n]; ``logs``: their :func:`logarithms`.
+        of_item: of :func:`of_items`, float32[n, 8].
+    """
+    sources = len(share)
+    out = np.empty((len(of_item), 2 * sources + len(OF_ITEM)), dtype=np.float32)
+    out[:, :sources] = logs.T
+    out[:, sources:-sources] = of_item
+    out[:, -sources:] = share.T
+    return out
+
+
+def of_items(ids: Ids, query: Query, since_first: Counts, since_last: Counts) -> Rows:
+    """What is told of items beside their scores, float32[n, 8], within +-5.
+
+    Args:
         ids: int32[n], ascending.
         since_first, since_last: int64[n], interactions of the stream since each item was first and last acted on; below
             0 for never.
-
-    Returns:
-        float32[n, 2 sources + 8], within +-5.
     """
-    sources = len(scores)
-    out = np.empty((len(ids), 2 * sources + len(OF_ITEM)), dtype=np.float32)
-    share = scores / np.maximum(scores.max(axis=1, initial=0.0), np.float32(1e-30))[:, None]
-    out[:, -sources:] = share.T
-    share += np.float32(0.01)
-    out[:, :sources] = np.log(share, out=share).T
-    of_item = out[:, sources:-sources]
-    of_item[:, 0] = _age(since_first, never=0.0)
-    of_item[:, 1] = _age(since_last, never=BOUND)
-    of_item[:, 2:7] = _of_history(ids, query)
-    of_item[:, 7] = 1.0
-    return np.clip(out, -BOUND, BOUND, out=out)
+    out = np.empty((len(ids), len(OF_ITEM)), dtype=np.float32)
+    out[:, 0] = _age(since_first, never=0.0)
+    out[:, 1] = _age(since_last, never=BOUND)
+    out[:, 2:7] = _of_history(ids, query)
+    out[:, 7] = 1.0
+    return np.minimum(out, BOUND, out=out)
 
 
 def logged(rows: Rows) -> Rows:

@@ -104,7 +104,7 @@ class Model:
         self._reserved = [(self.sources.index(s), k) for s, k in RESERVED.items() if s in self.sources]
         self._uniter = Uniter()
         self._ticks = 0  # interactions folded in
-        self._seen = np.full((2, _START), -1, dtype=np.int64)  # first and last, in ticks; -1 for never
+        self._seen = np.full((_START, 2), -1, dtype=np.int64)  # first and last, in ticks; -1 for never
         self._alive = np.ones(_START, dtype=np.bool_)
 
     @classmethod
@@ -123,10 +123,10 @@ class Model:
             x = self._within(x)
         self._room(x.item)
         self._ticks += 1
-        if self._seen[0, x.item] < 0:
-            self._seen[0, x.item] = self._ticks
+        if self._seen[x.item, 0] < 0:
+            self._seen[x.item, 0] = self._ticks
             self.newest.note(x.item, x.ts)
-        self._seen[1, x.item] = self._ticks
+        self._seen[x.item, 1] = self._ticks
         for family in self._families.values():
             family.learn_one(x)
 
@@ -178,8 +178,8 @@ class Model:
         size = len(self._alive)
         if item >= size:
             more = max(2 * size, item + 1) - size
-            never = np.full((2, more), -1, dtype=np.int64)
-            self._seen = np.concatenate([self._seen, never], axis=1)
+            never = np.full((more, 2), -1, dtype=np.int64)
+            self._seen = np.concatenate([self._seen, never])
             self._alive = np.concatenate([self._alive, np.ones(more, dtype=np.bool_)])
 
     # ------------------------------------------------------------------ answering
@@ -199,8 +199,8 @@ class Model:
         also = also[also < len(self._alive)]
         union, scores, failed = self._propose(query, exclude, also, without)
         if keep is not None:
-            allowed = keep(union)
-            union, scores = union[allowed], scores[:, allowed]
+            allowed = np.flatnonzero(keep(union))
+            union, scores = union[allowed], scores.take(allowed, axis=1)  # which keeps rows in one piece
         return self._sift(query, n, union, scores, failed, also)
 
     def propose(self, query: Query, n: int = 100) -> dict[str, tuple[Ids, Scores]]:
@@ -261,26 +261,26 @@ class Model:
     def _sift(
         self, query: Query, n: int, union: Ids, scores: Matrix, failed: tuple[str, ...], also: Ids = _NO_ITEMS
     ) -> Candidates:
+        share = features.shares(scores)
         if len(union) > max(self.union, n):
-            highest = np.maximum(scores.max(axis=1), np.float32(1e-30))
-            said = (scores / highest[:, None]).sum(axis=0)
+            said = share.sum(axis=0)
             if len(also):
                 said[np.isin(union, also)] = np.inf
             rows = _highest(said, max(self.union, n))
-            union, scores = union[rows], scores[:, rows]
-        since_first, since_last = self._ages(union)
-        rows_of_all = features.compute(scores, union, query, since_first, since_last)
-        buckets = Buckets.of(query)
-        if len(union) <= n:
-            return Candidates(union, rows_of_all, loudest(scores), buckets, failed)
-        worth = self.head.sift(rows_of_all, buckets)
-        if len(also):
-            worth[np.isin(union, also)] = np.inf
-        for source, k in self._reserved:
-            told = np.flatnonzero(scores[source])
-            worth[told[np.argsort(-scores[source, told], kind="stable")[:k]]] = np.inf
-        rows = _highest(worth, n)
-        return Candidates(union[rows], rows_of_all[rows], loudest(scores[:, rows]), buckets, failed)
+            union, scores = union[rows], scores.take(rows, axis=1)
+            share = features.shares(scores)
+        of_item = features.of_items(union, query, *self._ages(union))
+        logs, buckets = features.logarithms(share), Buckets.of(query)
+        if len(union) > n:
+            worth = self.head.sift(share, logs, of_item, buckets)
+            if len(also):
+                worth[np.isin(union, also)] = np.inf
+            for source, k in self._reserved:
+                worth[_first(scores[source], k)] = np.inf
+            rows = _highest(worth, n)
+            union, of_item = union[rows], of_item[rows]
+            share, logs = share.take(rows, axis=1), logs.take(rows, axis=1)
+        return Candidates(union, features.compute(share, logs, of_item), loudest(share), buckets, failed)
 
     def _ages(self, ids: Ids) -> NDArray[np.int64]:
         """Interactions since each of some ascending ids was first and last acted on, int64[2, n]; -1 for never."""
@@ -335,7 +335,7 @@ class Model:
 
     def arrays(self) -> Arrays:
         """All learnt state as arrays."""
-        own = {"first": self._seen[0].copy(), "last": self._seen[1].copy(), "alive": self._alive.copy()}
+        own = {"first": self._seen[:, 0].copy(), "last": self._seen[:, 1].copy(), "alive": self._alive.copy()}
         out: Arrays = {**own, "ticks": np.array([self._ticks], dtype=np.int64)}
         for name, part in self._parts().items():
             out |= {f"{name}/{key}": array for key, array in part.arrays().items()}
@@ -350,11 +350,16 @@ class Model:
         for name, part in self._parts().items():
             prefix = f"{name}/"
             part.load({k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)})
-        self._seen = np.stack([arrays["first"], arrays["last"]]).astype(np.int64)
+        self._seen = np.stack([arrays["first"], arrays["last"]], axis=1).astype(np.int64)
         self._alive, self._ticks = arrays["alive"].copy(), int(arrays["ticks"][0])
 
     def _parts(self) -> dict[str, Family | OrderingHead]:
         return {**self._families, "head": self.head}
+
+
+def _first(scores: Scores, n: int) -> NDArray[np.int32]:
+    """Places of the ``n`` highest scores above 0, ties to the first."""
+    return best(np.arange(len(scores), dtype=np.int32), scores, n)[0]
 
 
 def _highest(values: NDArray[np.float32], n: int) -> NDArray[np.intp]:

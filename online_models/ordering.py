@@ -81,14 +81,25 @@ class OrderingHead:
 
     # ------------------------------------------------------------------ answering
 
-    def sift(self, features: Rows, buckets: Buckets) -> NDArray[np.float32]:
-        """Scores by the linear part alone, float32[n]: what decides who becomes a candidate."""
+    def linear(self, features: Rows, buckets: Buckets) -> NDArray[np.float32]:
+        """The linear part of the scores of some items, float32[n]."""
         out: NDArray[np.float32] = features @ self._weights(buckets)
+        return out
+
+    def sift(self, share: Rows, logs: Rows, of_item: Rows, buckets: Buckets) -> NDArray[np.float32]:
+        """The same of many, float32[n]: what decides who becomes a candidate.
+
+        The arguments are those of :func:`online_models.features.compute`, whose table of all items it spares.
+        """
+        weights, sources = self._weights(buckets), len(share)
+        out: NDArray[np.float32] = weights[:sources] @ logs
+        out += weights[-sources:] @ share
+        out += of_item @ weights[sources:-sources]
         return out
 
     def order(self, c: Candidates) -> NDArray[np.float64]:
         """Scores of the candidates, float64[n]; greater is better."""
-        scores = self.sift(c.features, c.buckets)
+        scores = self.linear(c.features, c.buckets)
         if self._layer is not None:
             scores = scores + self._layer.forward(logged(c.features))[0]
         return scores.astype(np.float64)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from online_models.base import Ids, Scores
 from online_models.kernels import unite as kernel
+from online_models.kernels.best import best as kernels_best
 
 _NO_IDS = np.zeros(0, dtype=np.int32)
-_NO_SCORES = np.zeros(0, dtype=np.float32)
 _ALL = np.zeros(0, dtype=np.bool_)
 
 
@@ -58,19 +58,10 @@ class Uniter:
             self._marked, self._place = np.zeros(words, dtype=np.uint64), np.zeros(64 * words, dtype=np.int32)
 
 
-def best(ids: Ids, scores: NDArray[np.floating], n: int) -> tuple[Ids, Scores]:
+def best(ids: Ids, scores: NDArray[np.float32] | NDArray[np.float64], n: int) -> tuple[Ids, Scores]:
     """The ``n`` best, best first, ties by the lower id; scores that are not finite or not above 0 are left out.
 
     >>> best(np.array([9, 3, 5]), np.array([1.0, 1.0, 0.0]), 5)[0].tolist()
     [3, 9]
     """
-    keep = np.isfinite(scores) & (scores > 0)
-    ids, scores = ids[keep], scores[keep]
-    if not len(ids):
-        return _NO_IDS, _NO_SCORES
-    if len(ids) > 4 * n:
-        cut = np.partition(scores, len(scores) - n)[len(scores) - n]
-        keep = scores >= cut
-        ids, scores = ids[keep], scores[keep]
-    order = np.lexsort((ids, -scores))[:n]
-    return ids[order].astype(np.int32), scores[order].astype(np.float32)
+    return kernels_best(ids.astype(np.int32, copy=False), scores, n)

@@ -51,7 +51,7 @@ class TopLists:
         self.unit = np.ones(self.channels)  # what one pair weighs now
         self._ids = np.zeros((_START, width), dtype=np.int32)  # id + 1; 0 is free
         self.weights = np.zeros((_START, width, self.channels), dtype=np.float32)  # a pair's side by side
-        self.visits = np.zeros((self.channels, _START))  # fading counts of the items themselves
+        self.visits = np.zeros((_START, self.channels))  # fading counts of the items themselves
         self.used = np.zeros(_START, dtype=np.int32)  # places of each row that hold a neighbour
 
     def __len__(self) -> int:
@@ -63,14 +63,14 @@ class TopLists:
         if self.unit[self._quickest] > _RESCALE:  # none is above it: all begin at 1 together
             self._rescale()
         self.room(item)
-        self.visits[:, item] += weight * self.unit
+        self.visits[item] += weight * self.unit
 
     def _rescale(self) -> None:
         for c in np.flatnonzero(self.unit > 1.0).tolist():
             weights = self.weights[:, :, c]
             weights /= np.float32(self.unit[c])
             weights[weights < _NOTHING] = 0.0
-            self.visits[c] /= self.unit[c]
+            self.visits[:, c] /= self.unit[c]
             self.unit[c] = 1.0
 
     def room(self, item: int) -> None:
@@ -81,7 +81,7 @@ class TopLists:
         more = max(2 * size, item + 1) - size
         self._ids, self.weights = _taller(self._ids, more), _taller(self.weights, more)
         self.used = _taller(self.used, more)
-        self.visits = np.concatenate([self.visits, np.zeros((self.channels, more))], axis=1)
+        self.visits = np.concatenate([self.visits, np.zeros((more, self.channels))])
 
     def link(self, item: int, others: Places, onward: Weights, back: Weights) -> None:
         """Add ``onward[k]`` to ``item`` in the row of ``others[k]``, ``back[k]`` to the reverse pair.
@@ -110,7 +110,7 @@ class TopLists:
         if item < len(self.used):
             self._ids[item] = 0
             self.weights[item] = 0.0
-            self.visits[:, item] = 0.0
+            self.visits[item] = 0.0
             self.used[item] = 0
 
     def arrays(self) -> Arrays:
@@ -118,7 +118,7 @@ class TopLists:
         return {
             "ids": self._ids.copy(),
             "weights": self.weights.copy(),
-            "visits": self.visits.copy(),
+            "visits": self.visits.T.copy(),
             "used": self.used.copy(),
             "unit": self.unit.copy(),
         }
@@ -133,7 +133,7 @@ class TopLists:
         if shape[1:] != (self.width, self.channels):
             raise ValueError(f"lists of {shape[1:]}, this build has {(self.width, self.channels)}")
         self._ids, self.weights = arrays["ids"].copy(), arrays["weights"].copy()
-        self.visits, self.used = arrays["visits"].copy(), arrays["used"].copy()
+        self.visits, self.used = arrays["visits"].T.copy(), arrays["used"].copy()
         self.unit = arrays["unit"].copy()
 
 

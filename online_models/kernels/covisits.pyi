@@ -23,7 +23,7 @@ def view_scores(
         at: the place in ``union`` of each of the lists' neighbours, one list after the other; ``len(union)`` for none.
         union: item ids; those beyond ``visits`` count as its last.
         used: neighbours of each list; ``weights``: float32[items, width, channels].
-        visits: float64[channels, items]; ``shrink``: float64[channels].
+        visits: float64[items, channels]; ``shrink``: float64[channels].
         fades: of the k-th list in each view, float32[views, n or more]; ``channels``, ``lasts``: of each view.
     """
 

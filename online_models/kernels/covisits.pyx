@@ -33,7 +33,7 @@ def view_scores(
 ):
     """See the stub for what is given."""
     cdef Py_ssize_t n = rows.shape[0], size = union.shape[0], views = channels.shape[0]
-    cdef Py_ssize_t known = visits.shape[1], r, j, v, c, k, item, row, next = 0
+    cdef Py_ssize_t known = visits.shape[0], r, j, v, c, k, item, row, next = 0
     scores = np.zeros((views, size), dtype=np.float32)
     if n == 0 or size == 0:
         return scores
@@ -46,7 +46,7 @@ def view_scores(
     for r in range(n):
         for v in range(views):
             if r < lasts[v]:
-                mine = <float> (1.0 / sqrt(visits[channels[v], rows[r]] + shrink[channels[v]]))
+                mine = <float> (1.0 / sqrt(visits[rows[r], channels[v]] + shrink[channels[v]]))
                 shares[r, v] = mine * fades[v, r]
     for r in range(n):
         row = rows[r]
@@ -65,7 +65,7 @@ def view_scores(
             continue
         item = min(<Py_ssize_t> union[k], known - 1)
         for c in range(down.shape[0]):
-            down[c] = 1.0 / sqrt(visits[c, item] + shrink[c])
+            down[c] = 1.0 / sqrt(visits[item, c] + shrink[c])
         for v in range(views):
             out[v, k] = <float> (sums[k, v] * down[channels[v]])
     return scores

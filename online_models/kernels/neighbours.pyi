@@ -36,22 +36,27 @@ def holdings(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.intp]]:
     """Who of those alike holds the anchors, at which place, and which anchor it is."""
 
-def surroundings(
-    voters: NDArray[np.int32], places: NDArray[np.int32], items: NDArray[np.int32], window: int
-) -> NDArray[np.int32]:
-    """What stands up to ``window`` places before and after, from the earliest on, int32[voters * 2 window]."""
-
-def votes(
-    at: NDArray[np.intp],
+def polled(
+    nearest: NDArray[np.intp],
+    alike: NDArray[np.float32],
+    voters: NDArray[np.int32],
+    places: NDArray[np.int32],
     wide: NDArray[np.float32],
     close: NDArray[np.float32],
     wide_by_distance: NDArray[np.float32],
     close_by_distance: NDArray[np.float32],
-    size: int,
-) -> NDArray[np.float32]:
-    """Sums of votes by place, float32[3, size]: all around, what comes after, what is close.
+    items: NDArray[np.int32],
+    length: NDArray[np.int32],
+    sums: NDArray[np.float64],
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Items that get a vote, in order of appearance, and the sums of their votes, float32[4, n].
+
+    The rows are: of the nearest users, for all they hold; of the voters for what stands around the place they are asked
+    about; for what comes after it; for what is close to it.
 
     Args:
-        at: the place of each of the surroundings, intp[voters * 2 window]; ``size`` for none.
-        wide, close: weight of each voter; ``..._by_distance``: of each of its ``2 window`` surroundings.
+        nearest: rows of users, and how much each is ``alike``, above 0.
+        voters, places: a row and a place in its history; ``wide``, above 0, ``close``: weights of each.
+        wide_by_distance, close_by_distance: of each of its ``2 window`` surroundings, from the earliest on.
+        sums: working memory, float64[items, 4], zero between calls.
     """

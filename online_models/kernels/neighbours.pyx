@@ -81,46 +81,55 @@ def holdings(
     return voters[:found], places[:found], ages[:found]
 
 
-def surroundings(
-    const int[::1] voters, const int[::1] places, const int[:, ::1] items, Py_ssize_t window
-):
-    """See the stub for what is given."""
-    cdef Py_ssize_t n = voters.shape[0], mask = items.shape[1] - 1, k, d, at = 0
-    near = np.empty(2 * window * n, dtype=np.int32)
-    cdef int[::1] out = near
-    for k in range(n):
-        for d in range(-window, window + 1):
-            if d:
-                out[at] = items[voters[k], (places[k] + d) & mask]
-                at += 1
-    return near
-
-
-def votes(
-    const Py_ssize_t[::1] at,
+def polled(
+    const Py_ssize_t[::1] nearest,
+    const float[::1] alike,
+    const int[::1] voters,
+    const int[::1] places,
     const float[::1] wide,
     const float[::1] close,
     const float[::1] wide_by_distance,
     const float[::1] close_by_distance,
-    Py_ssize_t size,
+    const int[:, ::1] items,
+    const int[::1] length,
+    double[:, ::1] sums,
 ):
     """See the stub for what is given."""
-    cdef Py_ssize_t n = wide.shape[0], width = wide_by_distance.shape[0], half = width // 2, k, d, place
-    cdef double[:, ::1] sums = np.zeros((size, 3))
+    cdef Py_ssize_t n = voters.shape[0], width = wide_by_distance.shape[0], half = width // 2
+    cdef Py_ssize_t history = items.shape[1], k, d, used, found = 0, j
+    cdef int item, row
     cdef double vote
+    held = np.empty(min(sums.shape[0], nearest.shape[0] * history + n * width), dtype=np.int32)
+    cdef int[::1] out = held
+    for k in range(nearest.shape[0]):
+        row = <int> nearest[k]
+        used = min(history, <Py_ssize_t> length[row])
+        for d in range(used):
+            item = items[row, d]
+            if item < 0:
+                continue
+            if sums[item, 0] == 0.0 and sums[item, 1] == 0.0:
+                out[found] = item
+                found += 1
+            sums[item, 0] += alike[k]
     for k in range(n):
         for d in range(width):
-            place = at[k * width + d]
-            if place >= size:
+            item = items[voters[k], (places[k] + d - half + (1 if d >= half else 0)) & (history - 1)]
+            if item < 0:
                 continue
+            if sums[item, 0] == 0.0 and sums[item, 1] == 0.0:
+                out[found] = item
+                found += 1
             vote = wide[k] * wide_by_distance[d]
-            sums[place, 0] += vote
+            sums[item, 1] += vote
             if d >= half:
-                sums[place, 1] += vote
-            sums[place, 2] += close[k] * close_by_distance[d]
-    scores = np.empty((3, size), dtype=np.float32)
-    cdef float[:, ::1] out = scores
-    for k in range(size):
-        for d in range(3):
-            out[d, k] = <float> sums[k, d]
-    return scores
+                sums[item, 2] += vote
+            sums[item, 3] += close[k] * close_by_distance[d]
+    scores = np.empty((4, found), dtype=np.float32)
+    cdef float[:, ::1] said = scores
+    for k in range(found):
+        item = out[k]
+        for j in range(4):
+            said[j, k] = <float> sums[item, j]
+            sums[item, j] = 0.0
+    return held[:found], scores

@@ -20,3 +20,18 @@ def unite(
     Returns:
         The union, and places, intp[len(ids)]; the length of the union is the place of what was left out.
     """
+
+def summed(
+    ids: NDArray[np.int32],
+    lengths: NDArray[np.intp],
+    gains: NDArray[np.float64],
+    exclude: NDArray[np.int32],
+    sums: NDArray[np.float64],
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The distinct items of several lists, in order of appearance, and the sum of the gains of the lists each is in.
+
+    Args:
+        ids: of all lists, one after the other; ``lengths`` and ``gains``: of each list, gains above 0.
+        exclude: ids to leave out.
+        sums: working memory by item, zero before and after.
+    """

@@ -50,3 +50,39 @@ def unite(
     for k in range(n):
         at[k] = found if ids[k] < 0 or place[ids[k]] < 0 else place[ids[k]]
     return union[:found], places
+
+
+def summed(
+    const int[::1] ids,
+    const Py_ssize_t[::1] lengths,
+    const double[::1] gains,
+    const int[::1] exclude,
+    double[::1] sums,
+):
+    """See the stub for what is given."""
+    cdef Py_ssize_t k, end = 0, row, found = 0, kept = 0
+    cdef int item
+    union = np.empty(ids.shape[0], dtype=np.int32)
+    cdef int[::1] out = union
+    k = 0
+    for row in range(lengths.shape[0]):
+        end += lengths[row]
+        while k < end:
+            item = ids[k]
+            if sums[item] == 0.0:
+                out[found] = item
+                found += 1
+            sums[item] += gains[row]
+            k += 1
+    for k in range(exclude.shape[0]):
+        if 0 <= exclude[k] < sums.shape[0]:
+            sums[exclude[k]] = 0.0
+    totals = np.empty(found, dtype=np.float64)
+    cdef double[::1] total = totals
+    for k in range(found):
+        item = out[k]
+        if sums[item] != 0.0:
+            out[kept], total[kept] = item, sums[item]
+            kept += 1
+            sums[item] = 0.0
+    return union[:kept], totals[:kept]

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
-from online_models.scratch import Uniter, best
-from online_models.sources.family import Matrix, Places, add_up
+from online_models.kernels import unite as kernel
+from online_models.scratch import best
+from online_models.sources.family import Matrix, Places
 from online_models.sources.vectors import CatalogueVectors, Vectors
 
 _FADE = 0.8  # of an item of the history against the one after it
@@ -59,7 +60,7 @@ class Content:
         self._items: dict[str, dict[int, None]] = {}
         self._lists: dict[str, Ids] = {}  # the same as arrays, for tokens asked about since they changed
         self._lengths = np.zeros(256, dtype=np.int16)  # tokens of each item
-        self._uniter = Uniter()
+        self._sum = np.zeros(256)  # working memory by item, zero between calls
 
     def note(
         self, item: int, *, tags: Iterable[str], title: str, embedding: Sequence[float] | None = None
@@ -119,9 +120,11 @@ class Content:
             weight * math.log1p(total / (1 + len(held))) ** 2
             for weight, held in zip(wanted.values(), lists, strict=True)
         ]
-        ids, at = self._uniter.unite(lists, np.array(recent, dtype=np.int32))
-        weights = np.repeat(gains, [len(held) for held in lists])
-        return ids, add_up(np.concatenate(at), weights, len(ids)) / np.sqrt(1 + self._lengths[ids])
+        ids, sums = kernel.summed(
+            np.concatenate(lists), np.array([len(held) for held in lists]), np.array(gains),
+            np.array(recent, dtype=np.int32), self._sum,
+        )  # fmt: skip
+        return ids, sums / np.sqrt(1 + self._lengths[ids])
 
     def _list(self, token: str) -> Ids:
         """The items of a token, as an array that is kept until they change."""
@@ -135,6 +138,7 @@ class Content:
         if item >= len(self._lengths):
             more = max(2 * len(self._lengths), item + 1) - len(self._lengths)
             self._lengths = np.concatenate([self._lengths, np.zeros(more, dtype=np.int16)])
+            self._sum = np.zeros(len(self._lengths))
 
     def arrays(self) -> Arrays:
         """Nothing: the catalogue topic is read in full at each start."""

@@ -8,7 +8,6 @@ loses the popularity it should hold (Recall@10 on MovieLens .004 against .156).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,17 +68,21 @@ class Embedding:
         self._fades = [fades[:k] / np.linalg.norm(fades[:k]) for k in range(1, last + 1)]
         self.index = VectorIndex(dims, exact_below=exact_below, seed=seed)
         self._rng = np.random.Generator(np.random.PCG64(seed))
+        # Rows of the tables below go by slot, in order of appearance: those of a large catalogue of which little was
+        # acted on lie side by side, and are read without a miss of the cache each.
+        self._slot = np.full(_START, -1, dtype=np.int32)  # by item
+        self._item = np.zeros(0, dtype=np.int32)  # by slot
         self._inner = np.zeros((0, dims), dtype=np.float32)
         self._outer = np.zeros((0, dims), dtype=np.float32)
         self._steps = np.zeros((2, 0), dtype=np.float32)  # Adagrad's sums, one per vector
         self._learnt = np.zeros(0, dtype=np.int32)  # updates since last put into the index
-        self._acted = np.zeros(_START, dtype=np.int32)  # items acted on, in order of appearance
-        self._n = 0
-        self._known = np.zeros(0, dtype=np.bool_)
+        self._known = np.zeros(0, dtype=np.uint8)  # acted on, and not only met in a history
+        self._acted = np.zeros(_START, dtype=np.int32)  # the slots acted on
+        self._n = self._slots = 0
         self._indexed = False
 
     def __len__(self) -> int:
-        return len(self._learnt)
+        return self._n
 
     # ------------------------------------------------------------------ learning
 
@@ -87,37 +90,52 @@ class Embedding:
         """Fold one interaction in."""
         votes = [i for k, i in enumerate(x.recent[: self.last]) if not x.voted >> k & 1]
         recent = [i for i in dict.fromkeys(votes) if i != x.item]
-        self._meet(x.item, recent)
+        held = np.array([self._slot_of(i) for i in recent], dtype=np.intp)
+        target = self._meet(x.item)
         if not recent or self._n < 2:
             return
         drawn = self._acted[self._rng.integers(0, self._n, self.negatives)]
-        targets = np.concatenate([drawn[drawn != x.item], [x.item]])
+        targets = np.concatenate([drawn[drawn != target], [target]])
         kernel.learn(
-            np.array(recent, dtype=np.intp), self._fades[len(recent) - 1], targets,
+            held, self._fades[len(recent) - 1], targets,
             self._inner, self._outer, self._steps, self._keep, self.rate,
         )  # fmt: skip
         if self._n >= self.exact_below:
             self._settle(np.unique(targets))
 
-    def _meet(self, item: int, recent: Iterable[int]) -> None:
-        """Make room, and remember the item among those that negatives are drawn from."""
-        self._room(max((item, *recent)))
-        if not self._known[item]:
+    def _meet(self, item: int) -> int:
+        """The slot of an item acted on, which is among those that negatives are drawn from."""
+        slot = self._slot_of(item)
+        if not self._known[slot]:
             if self._n >= len(self._acted):
                 self._acted = np.concatenate([self._acted, np.zeros_like(self._acted)])
-            self._acted[self._n], self._known[item] = item, True
+            self._acted[self._n], self._known[slot] = slot, 1
             self._n += 1
+        return slot
 
-    def _room(self, item: int) -> None:
-        size = len(self._learnt)
-        if item < size:
+    def _slot_of(self, item: int) -> int:
+        if item >= len(self._slot):
+            more = max(2 * len(self._slot), item + 1) - len(self._slot)
+            self._slot = np.concatenate([self._slot, np.full(more, -1, dtype=np.int32)])
+        slot = int(self._slot[item])
+        if slot < 0:
+            slot = self._slots
+            self._room(slot)
+            self._slot[item], self._item[slot] = slot, item
+            self._slots += 1
+        return slot
+
+    def _room(self, slot: int) -> None:
+        size = len(self._item)
+        if slot < size:
             return
-        more = max(_START, 2 * size, item + 1) - size
+        more = max(_START, size)
+        self._item = np.concatenate([self._item, np.full(more, -1, dtype=np.int32)])
         self._inner = np.concatenate([self._inner, self._draw(more, 0.1)])
         self._outer = np.concatenate([self._outer, self._draw(more, 0.01)])
         self._steps = np.concatenate([self._steps, np.full((2, more), 1e-2, dtype=np.float32)], axis=1)
         self._learnt = np.concatenate([self._learnt, np.zeros(more, dtype=np.int32)])
-        self._known = np.concatenate([self._known, np.zeros(more, dtype=np.bool_)])
+        self._known = np.concatenate([self._known, np.zeros(more, dtype=np.uint8)])
 
     def _draw(self, rows: int, spread: float) -> Vectors:
         return self._rng.normal(0.0, spread, (rows, self.dims)).astype(np.float32)
@@ -131,7 +149,7 @@ class Embedding:
         due = rows[self._learnt[rows] >= self.settle]
         if len(due):
             self._learnt[due] = 0
-            self.index.upsert(due, self._outer[due])
+            self.index.upsert(self._item[due].astype(np.intp), self._outer[due])
         if self.index.due:
             self.index.rebuild()
 
@@ -139,7 +157,9 @@ class Embedding:
 
     def user_vector(self, recent: tuple[int, ...]) -> Vectors:
         """The history's vector, float32[dims]; zeros for one unknown."""
-        held = [i for i in dict.fromkeys(recent[: self.last]) if i < len(self._learnt)]
+        known = len(self._slot)
+        slots = [self._slot[i] for i in dict.fromkeys(recent[: self.last]) if i < known]
+        held = [slot for slot in slots if slot >= 0]
         if not held:
             return np.zeros(self.dims, dtype=np.float32)
         out: Vectors = self._fades[len(held) - 1] @ self._inner[held]
@@ -147,7 +167,7 @@ class Embedding:
 
     def vectors(self, ids: Ids) -> Vectors:
         """Normalised item vectors, float32[n, dims]; zeros where there is none."""
-        return gather.unit_rows(self._outer, self._known.view(np.uint8), ids.astype(np.int32, copy=False))
+        return gather.unit_rows(self._outer, self._known, self._slot, ids.astype(np.int32, copy=False))
 
     def touch(self, query: Query) -> EmbeddingTouch:
         """The items of greatest score, in no order."""
@@ -157,16 +177,14 @@ class Embedding:
         if self._indexed:
             ids = self.index.search(hidden, 4 * self.proposed)[0]
             score = self._scores(ids, hidden)
-        elif 2 * self._n < len(self._known):  # a large catalogue of which little was acted on yet
-            ids = self._acted[: self._n]
-            score = self._scores(ids, hidden)
         else:
-            ids = np.arange(len(self._known), dtype=np.int32)
-            score = self._outer @ hidden  # of all rows: cheaper than picking out the known ones
-            score[~self._known] = -np.inf
+            ids = self._item[: self._slots]
+            score = self._outer[: self._slots] @ hidden
+            if self._slots > self._n:
+                score[self._known[: self._slots] == 0] = -np.inf
         if len(ids) > self.proposed:
             ids = ids[np.argpartition(score, -self.proposed)[-self.proposed :]]
-        return EmbeddingTouch(self, hidden, ids[self._known[ids]])
+        return EmbeddingTouch(self, hidden, ids[self._known[self._slot[ids]] > 0])
 
     def scores_of(self, hidden: Vectors, union: Ids) -> Matrix:
         """Odds against the best of the union, float32[1, len(union)]."""
@@ -175,7 +193,7 @@ class Embedding:
         return np.exp(score)[None, :]
 
     def _scores(self, ids: Ids, hidden: Vectors) -> Vectors:
-        return gather.dots(self._outer, self._known.view(np.uint8), ids, hidden, -np.inf)
+        return gather.dots(self._outer, self._known, self._slot, ids, hidden, -np.inf)
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""
@@ -190,8 +208,8 @@ class Embedding:
         index = {f"index_{name}": array for name, array in self.index.arrays().items()}
         return {
             **index,
-            "inner": self._inner.copy(), "outer": self._outer.copy(), "steps": self._steps.copy(),
-            "learnt": self._learnt.copy(), "known": self._known.copy(), "acted": self._acted[: self._n].copy(),
+            "item": self._item.copy(), "inner": self._inner.copy(), "outer": self._outer.copy(),
+            "steps": self._steps.copy(), "learnt": self._learnt.copy(), "acted": self._acted[: self._n].copy(),
             "rng": np.array([*words, state["has_uint32"], state["uinteger"]], dtype=np.uint64),
         }  # fmt: skip
 
@@ -204,11 +222,17 @@ class Embedding:
         if arrays["inner"].shape[1] != self.dims:
             raise ValueError(f"vectors of length {arrays['inner'].shape[1]}; this build's have {self.dims}")
         self.index.load({"vectors": arrays["index_vectors"], "live": arrays["index_live"]})
-        self._inner, self._outer = arrays["inner"].copy(), arrays["outer"].copy()
+        acted = arrays["acted"]
+        items = arrays.get("item", np.arange(len(arrays["inner"]), dtype=np.int32))  # once rows went by item
+        self._item, self._inner, self._outer = items.copy(), arrays["inner"].copy(), arrays["outer"].copy()
         self._steps, self._learnt = arrays["steps"].copy(), arrays["learnt"].copy()
-        self._known, self._n = arrays["known"].copy(), len(arrays["acted"])
+        self._slots, self._n = int(np.count_nonzero(items >= 0)), len(acted)
+        self._slot = np.full(max(_START, 1 + int(items.max(initial=0))), -1, dtype=np.int32)
+        self._slot[items[: self._slots]] = np.arange(self._slots, dtype=np.int32)
+        self._known = np.zeros(len(items), dtype=np.uint8)
+        self._known[acted] = 1
         self._acted = np.zeros(max(_START, 2 * self._n), dtype=np.int32)
-        self._acted[: self._n] = arrays["acted"]
+        self._acted[: self._n] = acted
         self._indexed = len(self.index) > 0
         words = [int(w) for w in arrays["rng"]]
         state = dict(self._rng.bit_generator.state)

@@ -56,12 +56,3 @@ class Family(Protocol):
 
     def load(self, arrays: Arrays) -> None:
         """Restore what :meth:`arrays` gave."""
-
-
-def add_up(at: Places, values: NDArray[np.floating], size: int) -> NDArray[np.float64]:
-    """Sums of ``values`` by place, float64[size]; places from ``size`` on are left out.
-
-    >>> add_up(np.array([1, 3, 1]), np.array([1.0, 9.0, 2.0]), 3).tolist()
-    [0.0, 3.0, 0.0]
-    """
-    return np.asarray(np.bincount(at, weights=values, minlength=size + 1)[:size], dtype=np.float64)

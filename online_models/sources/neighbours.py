@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from online_models.base import RECENT, Arrays, Ids, Interaction, Query
 from online_models.kernels import neighbours as kernel
-from online_models.sources.family import NOBODY, Matrix, Places, add_up
+from online_models.sources.family import NOBODY, Matrix, Places
 
 _START = 256
 _NONE = -1
@@ -90,6 +90,7 @@ class Neighbours:
         self._who = np.full((_START, holders), _NOBODY, dtype=np.int32)
         self._where = np.zeros((_START, holders), dtype=np.int32)
         self._held = np.zeros(_START, dtype=np.int64)
+        self._sums = np.zeros((_START, 4))  # working memory by item, zero between calls
 
     # ------------------------------------------------------------------ learning
 
@@ -134,6 +135,7 @@ class Neighbours:
             more = max(2 * size, item + 1) - size
             self._who, self._where = _more(self._who, more, _NOBODY), _more(self._where, more)
             self._held = _more(self._held, more)
+            self._sums = np.zeros((len(self._held), 4))
 
     # ------------------------------------------------------------------ answering
 
@@ -142,31 +144,25 @@ class Neighbours:
         known = len(self._held)
         mine = np.array([i for i in dict.fromkeys(query.recent[: self.last]) if i < known], dtype=np.intp)
         if not len(mine) or not self._rows:
-            return NeighbourTouch(self, NOBODY, _NOTHING, _NOTHING, _NOTHING)
+            return NeighbourTouch(NOBODY, _NOTHING)
         own = self._rows.get(query.user, -1)
         rows, alike = kernel.alike(
             mine, self._who, self._where, self._items, self._length, self._distinct, own, self._recycled,
             self._shared, self._cosine,
         )  # fmt: skip
-        held, said = self._nearest(rows, alike)
-        near, wide, close = self._near_anchors(mine[: self.anchors])
+        who, where, wide, close = self._voters(mine[: self.anchors])
         self._cosine[rows] = 0.0
-        return NeighbourTouch(self, np.concatenate([held, near]), said, wide, close)
-
-    def votes(self, at: Places, wide: Votes, close: Votes, size: int) -> Matrix:
-        """Sums of votes by place, float32[3, size]: around the anchors, after them, close to the last three."""
-        return kernel.votes(at, wide, close, self._wide, self._narrow, size)
-
-    def _nearest(self, rows: Places, alike: Votes) -> tuple[Ids, Votes]:
-        """All items of the nearest users, flat, and how much each counts."""
         if len(rows) > self.nearest:
             top = np.argpartition(alike, len(alike) - self.nearest)[-self.nearest :]
             rows, alike = rows[top], alike[top]
-        used = min(self.history, int(self._length[rows].max(initial=0)))
-        return self._items[rows, :used].ravel(), np.repeat(alike, used)
+        ids, said = kernel.polled(
+            rows, alike, who, where, wide, close, self._wide, self._narrow, self._items, self._length,
+            self._sums,
+        )  # fmt: skip
+        return NeighbourTouch(ids, said)
 
-    def _near_anchors(self, anchors: Places) -> tuple[Ids, Votes, Votes]:
-        """What stands around the anchors in others' histories, int32[voters * 2 window], and the voters' weights."""
+    def _voters(self, anchors: Places) -> tuple[Ids, Ids, Votes, Votes]:
+        """Who is asked what stands around the anchors, where, and how much each counts, widely and closely."""
         who, where, age = kernel.holdings(
             anchors, self._who, self._where, self._items, self._length, self._cosine
         )
@@ -175,8 +171,7 @@ class Neighbours:
         if len(weight) > self.voters:
             top = np.argpartition(weight, len(weight) - self.voters)[-self.voters :]
             who, where, age, alike, weight = who[top], where[top], age[top], alike[top], weight[top]
-        near = kernel.surroundings(who, where, self._items, self.window)
-        return near, weight, alike * _CLOSE[age]
+        return who, where, weight, alike * _CLOSE[age]
 
     def drop(self, item: int) -> None:
         """Forget who held a retired item."""
@@ -216,32 +211,26 @@ class Neighbours:
         self._recycled = bool(arrays["recycled"][0])
         self._shared = np.zeros(len(self._length), dtype=np.int32)
         self._cosine = np.zeros(len(self._length), dtype=np.float32)
+        self._sums = np.zeros((len(self._held), 4))
 
 
-_NOTHING = np.zeros(0, dtype=np.float32)
+_NOTHING = np.zeros((4, 0), dtype=np.float32)
 _RECENCY = (0.85 ** np.arange(RECENT)).astype(np.float32)
 _CLOSE = np.where(np.arange(RECENT) < 3, 0.7 ** np.arange(RECENT), 0.0).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class NeighbourTouch:
-    """Items of the nearest users, then items around the anchors."""
+    """Items that similar users hold, and what each source says of them."""
 
-    family: Neighbours
     ids: Ids
-    said: Votes  # of the first len(said) ids
-    wide: Votes  # of each voter; 2 window of the further ids belong to it
-    close: Votes
+    said: Votes  # float32[4, len(ids)]
 
     def scores(self, at: Places, union: Ids) -> Matrix:
         """See :class:`online_models.sources.family.Touch`."""
-        size, split = len(union), len(self.said)
-        out = np.zeros((4, size), dtype=np.float32)
-        if split:
-            out[0] = add_up(at[:split], self.said, size)
-        if len(self.wide):
-            out[1:] = self.family.votes(at[split:], self.wide, self.close, size)
-        return out
+        out = np.zeros((4, len(union) + 1), dtype=np.float32)
+        out[:, at] = self.said
+        return out[:, :-1]
 
 
 def _more(array: NDArray[Number], rows: int, fill: int = 0) -> NDArray[Number]:

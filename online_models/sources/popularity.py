@@ -47,7 +47,7 @@ class Popularity:
         self.names = tuple(half_lives)
         self.half_lives = np.array(list(half_lives.values()), dtype=np.float64)
         self.proposed, self.refresh = proposed, refresh
-        self.sums = np.zeros((len(self.names), _START))
+        self.sums = np.zeros((_START, len(self.names)))
         self.origin = np.full(len(self.names), -1.0)  # ms; sums are as of here; below 0 before the first
         self.newest = 0  # ms, of all interactions folded in
         self._short = np.zeros(0, dtype=np.int32)
@@ -64,33 +64,33 @@ class Popularity:
         if exponent.max() > _EXPONENT:  # a new origin, once in hundreds of half-lives
             self._move(exponent > _EXPONENT, exponent, x.ts)
         self._room(x.item)
-        self.sums[:, x.item] += x.weight * 2.0 ** np.maximum(exponent, -_EXPONENT)
+        self.sums[x.item] += x.weight * 2.0 ** np.maximum(exponent, -_EXPONENT)
         self._since[x.item] = None
         self._count += 1
         if self._count >= self.refresh:
             self._shorten()
 
     def _move(self, far: NDArray[np.bool_], exponent: NDArray[np.float64], ts: int) -> None:
-        self.sums[far] *= (2.0 ** -np.minimum(exponent[far], 1_074.0))[:, None]
+        self.sums[:, far] *= 2.0 ** -np.minimum(exponent[far], 1_074.0)
         self.origin[far], exponent[far] = ts, 0.0
 
     def _shorten(self) -> None:
         """Fading keeps the order of all items, so only those acted on can have joined the highest."""
-        size = self.sums.shape[1]
+        size = len(self.sums)
         pool = np.arange(size, dtype=np.int32) if self._dropped else np.unique(self._lately())
         kept = min(self.proposed, len(pool))
-        highest = np.argpartition(self.sums[:, pool], -kept, axis=1)[:, -kept:]
+        highest = np.argpartition(self.sums[pool], -kept, axis=0)[-kept:]
         top = pool[np.unique(highest)]
-        self._short = top[self.sums[:, top].max(axis=0) > 0]
+        self._short = top[self.sums[top].max(axis=1) > 0]
         self._dropped = False
         self._since.clear()
         self._count = 0
 
     def _room(self, item: int) -> None:
-        size = self.sums.shape[1]
+        size = len(self.sums)
         if item >= size:
             more = max(2 * size, item + 1) - size
-            self.sums = np.concatenate([self.sums, np.zeros((len(self.names), more))], axis=1)
+            self.sums = np.concatenate([self.sums, np.zeros((more, len(self.names)))])
 
     def _lately(self) -> Ids:
         """Every item that may be among the highest; some stand twice."""
@@ -101,9 +101,9 @@ class Popularity:
         k = self.names.index(name)
         ids = np.unique(self._lately())
         if n > self.proposed:
-            ids = np.arange(self.sums.shape[1], dtype=np.int32)
+            ids = np.arange(len(self.sums), dtype=np.int32)
         age = max(now, self.newest) - self.origin[k]  # a query may be of before the newest interaction
-        return best(ids, self.sums[k, ids] * 2.0 ** max(-1_000.0, -age / self.half_lives[k]), n)
+        return best(ids, self.sums[ids, k] * 2.0 ** max(-1_000.0, -age / self.half_lives[k]), n)
 
     def touch(self, query: Query) -> PopularityTouch:
         """The highest at each half-life."""
@@ -115,14 +115,14 @@ class Popularity:
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""
-        if item < self.sums.shape[1]:
-            self.sums[:, item] = 0.0
+        if item < len(self.sums):
+            self.sums[item] = 0.0
             self._dropped = True
 
     def arrays(self) -> Arrays:
         """Everything, as arrays."""
         return {
-            "sums": self.sums.copy(),
+            "sums": self.sums.T.copy(),
             "origin": self.origin.copy(),
             "short": self._short.copy(),
             "since": np.fromiter(self._since, dtype=np.int32, count=len(self._since)),
@@ -131,7 +131,7 @@ class Popularity:
 
     def load(self, arrays: Arrays) -> None:
         """Restore what :meth:`arrays` gave."""
-        self.sums, self.origin = arrays["sums"].copy(), arrays["origin"].copy()
+        self.sums, self.origin = arrays["sums"].T.copy(), arrays["origin"].copy()
         self._short = arrays["short"].copy()
         self._since = dict.fromkeys(arrays["since"].tolist())
         self.newest, self._count = (int(v) for v in arrays["clock"])

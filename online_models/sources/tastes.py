@@ -14,16 +14,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
-from online_models.kernels import gather
+from online_models.kernels import tastes as kernel
 from online_models.scratch import Uniter, best
 from online_models.sources.family import NOBODY, Matrix, Places
 
 _START = 256
+
+
+class Liked(NamedTuple):
+    """What tags are worth to a user: int32[k] tags, ascending, float32[k] worths; every other tag is worth 0."""
+
+    tags: Ids
+    worths: Scores
 
 
 class Tastes:
@@ -84,6 +93,9 @@ class Tastes:
         self._tags = np.full((_START, tags_of_item), -1, dtype=np.int32)  # by item
         self._scale = np.zeros(_START, dtype=np.float32)  # one over the number of tags; 0 for none
         self._tagged = 0
+        self._fades = self.fade ** np.arange(64.0)
+        # working memory by tag, zero between calls
+        self._often, self._column, self._worth = _by_tag(_START)
 
     # ------------------------------------------------------------------ the catalogue
 
@@ -122,6 +134,8 @@ class Tastes:
                 return None
             self._numbers[tag] = len(self._numbers)
             self._items.append({})
+            if len(self._items) > len(self._often):
+                self._often, self._column, self._worth = _by_tag(2 * len(self._items))
         return self._numbers[tag]
 
     def _room(self, item: int) -> None:
@@ -138,14 +152,13 @@ class Tastes:
 
     def touch(self, query: Query) -> TastesTouch:
         """Items that fit, best first; those acted on not."""
-        weights = self._weights(query)
-        if weights is None:
+        liked = self._liked(query)
+        if liked is None:
             return TastesTouch(self, query, None, NOBODY)
-        strongest = np.argsort(-weights[:-1], kind="stable")[: self.asked].tolist()
-        lists = [self._list(tag) for tag in strongest]
+        lists = [self._list(tag) for tag in self._strongest(liked)]
         ids, _ = self._uniter.unite(lists, np.array(query.recent, dtype=np.int32))
-        fit = self.scores_of(weights, ids, query)
-        return TastesTouch(self, query, weights, best(ids, fit, self.proposed)[0])
+        fit = self.scores_of(liked, ids, query)
+        return TastesTouch(self, query, liked, best(ids, fit, self.proposed)[0])
 
     def _list(self, tag: int) -> Ids:
         """The items of a tag, as an array that is kept until they change."""
@@ -155,43 +168,39 @@ class Tastes:
             held = self._lists[tag] = np.fromiter(items, dtype=np.int32, count=len(items))
         return held
 
-    def _weights(self, query: Query) -> Scores | None:
-        """What each tag is worth to a user, float32[tags + 1], the last 0 for no tag; None while nothing tells."""
-        items = np.array([*query.recent, *query.shown], dtype=np.intp)
-        trust = np.ones(len(items))
-        trust[: len(query.recent)] = self.fade ** np.arange(len(query.recent))
-        said = np.full(len(items), -self.usual_rate)
-        said[: len(query.recent)] = 1.0
-        held = np.flatnonzero(items < len(self._scale))
-        held = held[self._scale[items[held]] > 0]
-        if not len(held):
+    def _liked(self, query: Query) -> Liked | None:
+        """What the tags of a history are worth to its user; None while nothing tells."""
+        items = np.array([*query.recent, *query.shown], dtype=np.int32)
+        acted = len(query.recent)
+        trust, said = np.ones(len(items)), np.full(len(items), -self.usual_rate)
+        trust[:acted], said[:acted] = self._fading(acted), 1.0
+        tags, often = kernel.met(items, trust, self._tags, self._scale, self._often)
+        if not len(tags):
             return None
-        x, columns = self._rows(items[held], trust[held])
-        weighted = x.T * trust[held]
-        inner = weighted @ x
-        inner.flat[:: len(columns) + 1] += self.ridge
-        out = np.zeros(len(self._items) + 1, dtype=np.float32)
-        out[columns] = np.linalg.solve(inner, weighted @ said[held])
-        return out
+        if len(tags) > self.known:
+            tags = tags[np.lexsort((tags, -often))[: self.known]]
+        tags.sort()
+        worths = kernel.worth(items, trust, said, self._tags, self._scale, tags, self.ridge, self._column)
+        return Liked(tags, worths)
 
-    def _rows(
-        self, items: NDArray[np.intp], trust: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], Places]:
-        """Rows of tags of some items, each of sum 1, float64[n, k], and which tags the columns are."""
-        tags = self._tags[items]
-        worth = np.broadcast_to((trust * self._scale[items])[:, None], tags.shape)
-        often = np.bincount((tags + 1).ravel(), worth.ravel(), len(self._items) + 1)[1:]
-        columns = np.sort(np.argsort(-often, kind="stable")[: min(self.known, np.count_nonzero(often))])
-        place = np.full(len(self._items) + 1, len(columns))
-        place[columns] = np.arange(len(columns))
-        x = np.zeros((len(items), len(columns) + 1))
-        rows = np.arange(len(items))[:, None]
-        x[rows, place[tags]] = self._scale[items][:, None]
-        return x[:, :-1], columns
+    def _fading(self, n: int) -> NDArray[np.float64]:
+        if n > len(self._fades):
+            self._fades = self.fade ** np.arange(2.0 * n)
+        return self._fades[:n]
 
-    def scores_of(self, weights: Scores, ids: Ids, query: Query) -> Scores:
+    def _strongest(self, liked: Liked) -> list[int]:
+        """The tags that propose: those worth most, ties by the lower number; any other tag is worth 0."""
+        known = set(liked.tags.tolist())
+        others = islice((tag for tag in range(len(self._items)) if tag not in known), self.asked)
+        worths = [
+            *zip((-liked.worths).tolist(), liked.tags.tolist(), strict=True),
+            *((0.0, tag) for tag in others),
+        ]
+        return [tag for _, tag in sorted(worths)[: self.asked]]
+
+    def scores_of(self, liked: Liked, ids: Ids, query: Query) -> Scores:
         """How well some ascending items fit, float32[n], above 0."""
-        fit = gather.fit(ids, self._tags, self._scale, weights)
+        fit = kernel.fit(ids, self._tags, self._scale, liked.tags, liked.worths, self._worth)
         out: Scores = np.exp(np.float32(self.sharpness) * fit)
         if query.shown and len(ids):
             passed, times = np.unique(np.array(query.shown, dtype=np.int64), return_counts=True)
@@ -216,11 +225,15 @@ class TastesTouch:
 
     tastes: Tastes
     query: Query
-    weights: Scores | None
+    liked: Liked | None
     ids: NDArray[np.int32]
 
     def scores(self, at: Places, union: Ids) -> Matrix:
         """See :class:`online_models.sources.family.Touch`."""
-        if self.weights is None:
+        if self.liked is None:
             return np.zeros((1, len(union)), dtype=np.float32)
-        return self.tastes.scores_of(self.weights, union, self.query)[None]
+        return self.tastes.scores_of(self.liked, union, self.query)[None]
+
+
+def _by_tag(size: int) -> tuple[NDArray[np.float64], NDArray[np.int32], Scores]:
+    return np.zeros(size), np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.float32)

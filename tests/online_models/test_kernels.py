@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 
 import numpy as np
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 
 from online_models.base import Interaction, Query
 from online_models.kernels import embedding
-from online_models.scratch import Uniter
+from online_models.kernels import unite as kernel
+from online_models.scratch import Uniter, best
 from online_models.sources.covisits import CHANNELS, VIEWS, Covisits
 from online_models.sources.neighbours import Neighbours
+from online_models.sources.tastes import Tastes
 
 Ids = st.lists(st.integers(-1, 40), max_size=30)
 Log = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), min_size=1, max_size=80)
@@ -35,6 +38,79 @@ def test_the_union_is_ascending_without_what_is_excluded_and_each_item_finds_its
         assert union.tolist() == want
         for ids, at in zip(lists, places, strict=True):
             assert at.tolist() == [want.index(i) if i in want else len(want) for i in ids]
+
+
+Scored = st.lists(st.sampled_from([0.0, 1.0, 2.5, -1.0, float("nan"), float("inf"), 0.1]), max_size=40)
+
+
+@given(Scored, st.integers(0, 50), st.randoms(use_true_random=False))
+def test_the_best_are_those_of_a_sort_by_score_then_id(
+    scores: list[float], n: int, order: random.Random
+) -> None:
+    ids = list(range(len(scores)))
+    order.shuffle(ids)
+    want = sorted((-s, i) for s, i in zip(scores, ids, strict=True) if 0 < s < np.inf)[:n]
+    found, said = best(np.array(ids, dtype=np.int32), np.array(scores), n)
+    assert found.tolist() == [i for _, i in want]
+    assert said.tolist() == [np.float32(-s) for s, _ in want]
+
+
+@given(st.lists(Ids, min_size=1, max_size=4), Ids)
+def test_sums_of_lists_are_those_of_a_count_and_leave_nothing_behind(
+    lists: list[list[int]], exclude: list[int]
+) -> None:
+    sums = np.zeros(41)
+    held = [[i for i in ids if i >= 0] for ids in lists]
+    want: defaultdict[int, float] = defaultdict(float)
+    for gain, ids in enumerate(held, start=1):
+        for i in ids:
+            want[i] += gain
+    ids, said = kernel.summed(
+        np.array([i for ids in held for i in ids], dtype=np.int32), np.array([len(ids) for ids in held]),
+        np.arange(1.0, len(held) + 1), np.array(exclude, dtype=np.int32), sums,
+    )  # fmt: skip
+    assert dict(zip(ids.tolist(), said.tolist(), strict=True)) == {
+        i: total for i, total in want.items() if i not in exclude
+    }
+    assert not sums.any()
+
+
+Tagged = st.lists(st.lists(st.integers(0, 9), max_size=4, unique=True), min_size=1, max_size=12)
+
+
+@given(
+    Tagged,
+    st.lists(st.integers(0, 14), max_size=8),
+    st.lists(st.integers(0, 14), max_size=8),
+    st.integers(1, 6),
+)
+def test_what_tags_are_worth_is_the_solution_of_a_ridge_regression(
+    tagged: list[list[int]], recent: list[int], shown: list[int], known: int
+) -> None:
+    tastes = Tastes(known=known)
+    for item, tags in enumerate(tagged):
+        tastes.note(item, tags=[str(tag) for tag in tags])
+    query = Query(1, tuple(recent), (0,) * len(recent), 9, tuple(shown))
+    union = np.arange(15, dtype=np.int32)
+    said = tastes.touch(query).scores(np.arange(0), union)[0]
+    names = list(dict.fromkeys(tag for tags in tagged for tag in tags))  # as they are numbered
+    rows = [(i, 0.95**age, 1.0) for age, i in enumerate(recent)] + [(i, 1.0, -0.05) for i in shown]
+    rows = [row for row in rows if row[0] < len(tagged) and tagged[row[0]]]
+    if not rows:
+        assert not said.any()
+        return
+    often = {tag: sum(d / len(tagged[i]) for i, d, _ in rows if tag in tagged[i]) for tag in names}
+    met = [tag for tag in names if often[tag] > 0]
+    told_apart = sorted(met, key=lambda tag: (-round(often[tag], 9), names.index(tag)))[:known]
+    x = np.array([[(tag in tagged[i]) / len(tagged[i]) for tag in told_apart] for i, _, _ in rows])
+    d = np.diag([trust for _, trust, _ in rows])
+    w = np.linalg.solve(x.T @ d @ x + 0.5 * np.eye(len(told_apart)), x.T @ d @ [y for *_, y in rows])
+    worth = dict(zip(told_apart, w.tolist(), strict=True))
+    for item in range(15):
+        tags = tagged[item] if item < len(tagged) else []
+        fit = sum(worth.get(tag, 0.0) for tag in tags) / max(len(tags), 1)
+        want = np.exp(4.0 * fit) / (1 + 0.3 * shown.count(item))
+        assert said[item] == pytest.approx(want, rel=1e-4)
 
 
 def histories(log: list[tuple[int, int]]) -> list[Interaction]:
@@ -77,7 +153,7 @@ def test_every_view_scores_as_the_equation_of_covisits_says(
 
 
 def visits(lists: object, item: int, channel: int) -> float:
-    return float(lists.visits[channel, item] / lists.unit[channel])  # type: ignore[attr-defined]
+    return float(lists.visits[item, channel] / lists.unit[channel])  # type: ignore[attr-defined]
 
 
 @given(Log, st.lists(st.integers(0, 9), min_size=1, max_size=12), st.integers(0, 6), st.integers(1, 6))

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from online_models.base import Arrays, Interaction, Query
 from online_models.candidates import Candidates
-from online_models.features import OF_ITEM, Buckets, FeatureSchema, compute, logged
+from online_models.features import (
+    OF_ITEM,
+    Buckets,
+    FeatureSchema,
+    compute,
+    logarithms,
+    logged,
+    of_items,
+    shares,
+)
 from online_models.model import Model
 
 Log = list[tuple[int, int]]
@@ -228,10 +237,10 @@ def test_buckets(query: Query, expected: Buckets) -> None:
 def test_features_say_where_an_item_stands_in_the_history() -> None:
     schema = FeatureSchema.of(["one"])
     ids = np.array([2, 5, 9], dtype=np.int32)
-    rows = compute(
-        np.array([[4.0, 2.0, 0.0]], dtype=np.float32), ids, Query(0, (5, 2, 5), (3, 2, 1), now=4),
-        np.array([10, 3, -1]), np.array([1, 0, -1]),
-    )  # fmt: skip
+    share = shares(np.array([[4.0, 2.0, 0.0]], dtype=np.float32))
+    query = Query(0, (5, 2, 5), (3, 2, 1), now=4)
+    of_item = of_items(ids, query, np.array([10, 3, -1]), np.array([1, 0, -1]))
+    rows = compute(share, logarithms(share), of_item)
     told = [dict(zip(schema.names, row, strict=True)) for row in rows.tolist()]
     assert [t["latest"] for t in told] == [0.0, 1.0, 0.0]
     assert [t["before_latest"] for t in told] == [1.0, 0.0, 0.0]

@@ -117,9 +117,9 @@ def test_the_hidden_layer_reads_what_is_logged_and_the_linear_part_all() -> None
     head = OrderingHead(SCHEMA, floor={}, hidden=4, seed=1)
     for seed in range(30):
         head.learn(slate(seed), 4)
-    added = [head.order(x) - head.sift(x.features, x.buckets) for x in (c, other)]
+    added = [head.order(x) - head.linear(x.features, x.buckets) for x in (c, other)]
     assert added[0] == pytest.approx(added[1], abs=1e-5)
-    assert np.abs(head.sift(other.features, BUCKETS) - head.sift(c.features, BUCKETS)).max() > 0.01
+    assert np.abs(head.linear(other.features, BUCKETS) - head.linear(c.features, BUCKETS)).max() > 0.01
 
 
 Lists = st.lists(st.lists(st.integers(-1, 3_000), max_size=30), min_size=1, max_size=4)
