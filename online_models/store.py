@@ -18,9 +18,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from redis import exceptions as errors
 
 from online_models.errors import (
     CommitInvalid,
@@ -30,6 +33,7 @@ from online_models.errors import (
     StoreRefused,
 )
 from online_models.store_client import RedisAddress, connect, everywhere
+from online_models.store_line import Lines
 from online_models.store_patience import UNKNOWN, Patient
 from online_models.store_report import by_node
 from online_models.store_writes import Arg, Write, chunks, lay_out
@@ -99,6 +103,8 @@ class Store(Patient):
         self._partitions: int | None = None  # as the last check was told
         address = RedisAddress(url) if isinstance(url, str) else url
         self._redis = connect(address, timeout_s=timeout_s, connections=connections)
+        clustered = address.mode == "cluster"
+        self._lines = None if clustered else Lines(self._redis.connection_pool, timeout_s)
         self._commit = self._redis.register_script((_HERE / "commit.lua").read_text())
         self._claim = self._redis.register_script((_HERE / "store_claim.lua").read_text())
         self._read = self._redis.register_script((_HERE / "store_read.lua").read_text())
@@ -119,7 +125,16 @@ class Store(Patient):
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._lines is not None:
+            await self._lines.close()
         await self._redis.aclose()
+
+    async def _run(self, script: Any, keys: Sequence[str], args: Sequence[Arg]) -> Any:
+        """A script's answer; those that are asked for at once share a round trip where there is one server."""
+        if self._lines is not None:
+            with suppress(errors.NoScriptError):
+                return await self._lines.ask("EVALSHA", script.sha, len(keys), *keys, *args)
+        return await script(keys=keys, args=args)
 
     # ------------------------------------------------------------------ ownership
 
@@ -189,7 +204,7 @@ class Store(Patient):
             if in_doubt and (await self._held(own.partition, own.generation)).token == mine.token:
                 return mine
             try:
-                answer: Any = await self._commit(keys=guard, args=args)
+                answer: Any = await self._run(self._commit, guard, args)
             except UNKNOWN:
                 in_doubt = True  # it may have been made, or may be made yet
                 raise
@@ -232,7 +247,8 @@ class Store(Patient):
             part = commands[at : at + MOST_READS]
 
             async def attempt(part: Sequence[tuple[str, str]] = part) -> list[Any]:
-                return list(await self._read(keys=[key for _, key in part], args=[name for name, _ in part]))
+                keys, names = [key for _, key in part], [name for name, _ in part]
+                return list(await self._run(self._read, keys, names))
 
             answers.extend(await self._patiently("read", attempt))
         return answers
@@ -321,7 +337,7 @@ class Store(Patient):
         for part in chunks(ids, 2_000):
 
             async def attempt(part: Sequence[str] = part) -> list[int]:
-                answer = await self._intern(keys=[f"{self.namespace}:items"], args=[known, *part])
+                answer = await self._run(self._intern, [f"{self.namespace}:items"], [known, *part])
                 if answer is None:
                     raise NamesLost(f"Redis holds fewer than the {known} item names that were there before")
                 return list(answer)
