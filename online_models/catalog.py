@@ -97,8 +97,9 @@ class Catalog:
 
     def showable(self, ids: Ids) -> NDArray[np.bool_]:
         """Which may be shown, bool[n]."""
-        shown = (self.undescribed_allowed, True, False, False)
-        return np.array(shown, dtype=np.bool_)[self.states(ids)]
+        states = self.states(ids)
+        shown: NDArray[np.bool_] = states == _AVAILABLE
+        return shown | (states == _UNDESCRIBED) if self.undescribed_allowed else shown
 
     def available(self) -> Ids:
         """All described items that may be shown, by id."""

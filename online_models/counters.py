@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Scores
 from online_models.decay import keep_newest, landmark, previous, scale, weight
+from online_models.kernels import gather
 
 Write = tuple[str | bytes | int | float, ...]
 IMPRESSION = "impression"
@@ -305,7 +306,8 @@ class ItemCounters:
         """Decayed sums of an action at ``now``, ms; float64[n]."""
         total = np.zeros(len(items), dtype=np.float64)
         for mark, sums in self.decayed.get(action, {}).items():
-            total += _take(sums, items) * scale(mark, now, self.half_life_ms)
+            factor = scale(mark, now, self.half_life_ms)
+            gather.add_scaled(total, sums, items.astype(np.int32, copy=False), factor)
         return total
 
     def surface_rate(self, surface: str | None = None) -> float:
@@ -379,6 +381,6 @@ def _padded(array: NDArray[Any], size: int) -> NDArray[Any]:
 def _take(array: NDArray[Any], items: Ids) -> NDArray[Any]:
     if not len(array):
         return np.zeros(len(items), dtype=array.dtype)
+    known = (items >= 0) & (items < len(array))
     out: NDArray[Any] = array.take(items, mode="clip")
-    out[(items < 0) | (items >= len(array))] = 0
-    return out
+    return out if known.all() else np.where(known, out, 0)

@@ -145,13 +145,13 @@ class FilterChain:
 
     def __call__(self, ids: Ids) -> Mask:
         """Which items may be shown, bool[n]."""
-        kept = np.ones(len(ids), dtype=np.bool_)
+        kept, left = np.ones(len(ids), dtype=np.bool_), len(ids)
         for rule in self._filters:
             allowed = rule.keep(ids, self._asked)
             if allowed is not None:
-                before = np.count_nonzero(kept)
                 kept &= allowed
-                self.removed[rule.name] += int(before - np.count_nonzero(kept))
+                before, left = left, int(np.count_nonzero(kept))
+                self.removed[rule.name] += before - left
         return kept
 
 

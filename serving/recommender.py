@@ -165,13 +165,18 @@ class Recommender:
         selected = self.selection.select(
             request, ranked, asked.surface, scores_for, exploring=exploring, pinned=pinned
         )
-        slate = self._slate(request, ranked, selected)
-        slate = self._filled_up(slate, request, keep, now)
         told = degraded or (f"sources: {failed}" if failed else "")
-        flags = (*slate.flags, "degraded") if told else slate.flags
-        return replace(slate, removed=dict(keep.removed), degraded=told, flags=flags)
+        slate = self._slate(request, ranked, selected, keep.removed, told)
+        return self._filled_up(slate, request, keep, now)
 
-    def _slate(self, request: SlateRequest, ranked: Ranked, selected: Selected) -> Slate:
+    def _slate(
+        self,
+        request: SlateRequest,
+        ranked: Ranked,
+        selected: Selected,
+        removed: Mapping[str, int],
+        degraded: str,
+    ) -> Slate:
         """What was selected, with its features as served and the probabilities they give."""
         rows = np.array(selected.slate.chosen, dtype=np.intp)
         features, missing = ranked.served(rows)
@@ -184,17 +189,18 @@ class Recommender:
             c.ids[rows].tolist(), ranked.scores[rows].tolist(), c.source[rows].tolist(),
             selected.slate.propensities, probability.tolist(), strict=True,
         )  # fmt: skip
+        name, title = self.interner.name, self.catalog.title
         items = tuple(
             SlateItem(
-                item_id=self.interner.name(number),
-                number=number,
-                position=k,
-                score=score,
-                source=sources[source],
-                propensity=propensity,
-                probability=likely,
-                title=self.catalog.title(number),
-                reasons=reasons(self.learner, ranked.heads, c, int(rows[k]), features[k], k, request)
+                name(number),
+                number,
+                k,
+                score,
+                sources[source],
+                propensity,
+                likely,
+                title(number),
+                reasons(self.learner, ranked.heads, c, int(rows[k]), features[k], k, request)
                 | worth(ranked.worth, int(rows[k]))
                 if request.explain
                 else None,
@@ -212,8 +218,10 @@ class Recommender:
             features=features,
             candidates=c,
             choice=self._choice(ranked, selected),
-            flags=_flags(selected),
+            flags=(*_flags(selected), "degraded") if degraded else _flags(selected),
             swapped=selected.swapped,
+            removed=removed,
+            degraded=degraded,
             aims=None if ranked.worth is None else _aims(ranked.worth, rows),
         )
 

@@ -25,3 +25,8 @@ def relative(sums: NDArray[np.float64], ids: NDArray[np.int32]) -> NDArray[np.fl
 
 def since(seen: NDArray[np.int64], ids: NDArray[np.int32], now: int) -> NDArray[np.int64]:
     """``now`` less ``seen``, int64[items, rows], of some items: int64[rows, n]; -1 for never."""
+
+def add_scaled(
+    total: NDArray[np.float64], table: NDArray[np.float64], ids: NDArray[np.int32], factor: float
+) -> None:
+    """Add to each of ``total`` its item's entry of the table times a factor; nothing for one that it does not hold."""

@@ -87,3 +87,11 @@ def since(const int64_t[:, ::1] seen, const int[::1] ids, int64_t now):
                 if at >= 0:
                     out[row, k] = now - at
     return ages
+
+
+def add_scaled(double[::1] total, const double[::1] table, const int[::1] ids, double factor):
+    """See the stub for what is given."""
+    cdef Py_ssize_t k
+    for k in range(ids.shape[0]):
+        if 0 <= ids[k] < table.shape[0]:
+            total[k] += table[ids[k]] * factor

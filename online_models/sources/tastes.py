@@ -29,10 +29,15 @@ _START = 256
 
 
 class Liked(NamedTuple):
-    """What tags are worth to a user: int32[k] tags, ascending, float32[k] worths; every other tag is worth 0."""
+    """What tags are worth to a user: int32[k] tags, ascending, float32[k] worths; every other tag is worth 0.
+
+    ``passed`` are the items passed over, ascending, and ``tired`` what their scores are divided by.
+    """
 
     tags: Ids
     worths: Scores
+    passed: Ids
+    tired: Scores
 
 
 class Tastes:
@@ -154,11 +159,11 @@ class Tastes:
         """Items that fit, best first; those acted on not."""
         liked = self._liked(query)
         if liked is None:
-            return TastesTouch(self, query, None, NOBODY)
+            return TastesTouch(self, None, NOBODY)
         lists = [self._list(tag) for tag in self._strongest(liked)]
         ids, _ = self._uniter.unite(lists, np.array(query.recent, dtype=np.int32))
-        fit = self.scores_of(liked, ids, query)
-        return TastesTouch(self, query, liked, best(ids, fit, self.proposed)[0])
+        fit = self.scores_of(liked, ids)
+        return TastesTouch(self, liked, best(ids, fit, self.proposed)[0])
 
     def _list(self, tag: int) -> Ids:
         """The items of a tag, as an array that is kept until they change."""
@@ -181,7 +186,8 @@ class Tastes:
             tags = tags[np.lexsort((tags, -often))[: self.known]]
         tags.sort()
         worths = kernel.worth(items, trust, said, self._tags, self._scale, tags, self.ridge, self._column)
-        return Liked(tags, worths)
+        passed, times = np.unique(items[acted:], return_counts=True)
+        return Liked(tags, worths, passed, (1.0 + self.tired * times).astype(np.float32))
 
     def _fading(self, n: int) -> NDArray[np.float64]:
         if n > len(self._fades):
@@ -198,15 +204,14 @@ class Tastes:
         ]
         return [tag for _, tag in sorted(worths)[: self.asked]]
 
-    def scores_of(self, liked: Liked, ids: Ids, query: Query) -> Scores:
+    def scores_of(self, liked: Liked, ids: Ids) -> Scores:
         """How well some ascending items fit, float32[n], above 0."""
         fit = kernel.fit(ids, self._tags, self._scale, liked.tags, liked.worths, self._worth)
         out: Scores = np.exp(np.float32(self.sharpness) * fit)
-        if query.shown and len(ids):
-            passed, times = np.unique(np.array(query.shown, dtype=np.int64), return_counts=True)
-            at = np.minimum(ids.searchsorted(passed), len(ids) - 1)
-            held = ids[at] == passed
-            out[at[held]] /= 1.0 + self.tired * times[held].astype(np.float32)
+        if len(liked.passed) and len(ids):
+            at = np.minimum(ids.searchsorted(liked.passed), len(ids) - 1)
+            held = ids[at] == liked.passed
+            out[at[held]] /= liked.tired[held]
         return out
 
     # ------------------------------------------------------------------ snapshots
@@ -224,7 +229,6 @@ class TastesTouch:
     """What a user likes, and the items that fit it best."""
 
     tastes: Tastes
-    query: Query
     liked: Liked | None
     ids: NDArray[np.int32]
 
@@ -232,7 +236,7 @@ class TastesTouch:
         """See :class:`online_models.sources.family.Touch`."""
         if self.liked is None:
             return np.zeros((1, len(union)), dtype=np.float32)
-        return self.tastes.scores_of(self.liked, union, self.query)[None]
+        return self.tastes.scores_of(self.liked, union)[None]
 
 
 def _by_tag(size: int) -> tuple[NDArray[np.float64], NDArray[np.int32], Scores]:
