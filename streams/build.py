@@ -19,7 +19,7 @@ from serving.recommender import Recommender
 from serving.types import SurfacePolicy
 from streams.metered import Metered
 from streams.monitor import Monitor, bubble_of
-from streams.replica import Replica
+from streams.replica import PART, Replica
 from streams.settings import Settings
 from streams.slates import CpuBudget
 from streams.transport_batch import Options
@@ -118,7 +118,10 @@ def learnt(
     parts.learner.watch = monitor if watching else None
     if watching and settings.order_learning_share > 0.0:
         parts.learner.order_budget = Metered(CpuBudget(settings.order_learning_share), time.monotonic)
-    replica = Replica(name, parts.learner, parts.catalog, parts.interner, store, rules(settings))
+    replica = Replica(
+        name, parts.learner, parts.catalog, parts.interner, store, rules(settings),
+        at_once=None if watching else PART,
+    )  # fmt: skip
     return replica, parts.recommender, monitor
 
 

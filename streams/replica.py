@@ -37,6 +37,32 @@ MOST_IN_ONE = 500
 """Interactions in one delta; one takes up to 0.85 KB on the wire, and a topic takes records of up to 1 MiB."""
 COUNTS_IN_ONE = 2_000
 """Counters of each kind in one delta; the four kinds take 0.12 KB."""
+PART = 16
+"""Interactions a process that answers requests learns from in one go: a millisecond."""
+PAUSE_S = 0.002
+"""Between two parts, for requests that wait."""
+BEHIND = 3
+"""Deltas still to be heard from which on nobody pauses."""
+
+
+def parts(delta: Delta, most: int | None) -> list[Delta]:
+    """A delta in parts of so many interactions, counters in the first, all else that was learnt in the last.
+
+    >>> delta = Delta("w", 1, (None,) * 5, {"counters": {}, "click": {}})
+    >>> [(len(part.interactions), list(part.learners)) for part in parts(delta, 2)]
+    [(2, ['counters']), (2, []), (1, ['click'])]
+    >>> parts(delta, None) == [delta]
+    True
+    """
+    if most is None or len(delta.interactions) <= most:
+        return [delta]
+    begins = range(0, len(delta.interactions), most)
+    cut = [replace(delta, interactions=delta.interactions[k : k + most], learners={}) for k in begins]
+    learners = dict(delta.learners)
+    if "counters" in learners:
+        cut[0] = replace(cut[0], learners={"counters": learners.pop("counters")})
+    cut[-1] = replace(cut[-1], learners=learners)
+    return cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +91,15 @@ class Replica:
 
     Args:
         worker: how this process signs its deltas; new at each start.
+        at_once: interactions of a delta learnt from in one go, before what else waits has its turn; None for all of
+            them, so that each snapshot holds a delta whole or not at all.
     """
 
     def __init__(
-        self, worker: str, learner: Learner, catalog: Catalog, interner: Interner, store: Store, rules: Rules
-    ) -> None:
-        self.worker = worker
+        self, worker: str, learner: Learner, catalog: Catalog, interner: Interner, store: Store, rules: Rules,
+        *, at_once: int | None = None,
+    ) -> None:  # fmt: skip
+        self.worker, self._at_once = worker, at_once
         self.learner, self.catalog, self.interner = learner, catalog, interner
         self.stats: Counter[str] = Counter()
         self.rejected: list[tuple[Rejected, ConsumerRecord]] = []
@@ -142,16 +171,16 @@ class Replica:
 
     async def hear_deltas(self, records: Sequence[ConsumerRecord]) -> None:
         """Apply what other workers learnt, each delta once."""
-        for record in records:
+        for left, record in zip(range(len(records) - 1, -1, -1), records, strict=True):
             try:
                 delta = deltas.decode(record.value or b"")
             except DeltaRefused as error:
                 self.stats["deltas_refused"] += 1
                 log.warning("delta at %s-%d refused: %s", record.topic, record.offset, error)
                 continue
-            await self._hear(delta)
+            await self._hear(delta, 0.0 if left >= BEHIND else PAUSE_S)
 
-    async def _hear(self, delta: Delta) -> None:
+    async def _hear(self, delta: Delta, pause_s: float) -> None:
         if delta.number <= self._heard.get(delta.worker, 0):
             return
         newest = max((x.item for x in delta.interactions), default=-1)
@@ -159,12 +188,13 @@ class Replica:
             await self.learn_names()
         self._heard[delta.worker] = delta.number
         try:
-            self.learner.hear(delta)
+            for part in parts(delta, self._at_once):
+                self.learner.hear(part)
+                await asyncio.sleep(0 if self._at_once is None else pause_s)
             self.stats["deltas_heard"] += 1
         except DeltaRefused as error:
             self.stats["deltas_refused"] += 1
             log.warning("delta %d of %s refused: %s", delta.number, delta.worker, error)
-        await asyncio.sleep(0)
 
     # ------------------------------------------------------------------ snapshots
 

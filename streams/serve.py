@@ -31,7 +31,7 @@ from serving.item_history import ItemHistory
 from serving.problems import ProblemError
 from serving.types import Slate
 from serving.wire import exposure
-from streams import build, metrics, traces, validation
+from streams import build, collector, metrics, traces, validation
 from streams.broadcast import BroadcastReader
 from streams.burn_watch import BurnWatch
 from streams.decisions import Decisions
@@ -214,6 +214,7 @@ class Replica:
             for coroutine in (*self.decisions.running(), self.burns.run()):
                 tasks.create_task(coroutine)
             await asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())
+            collector.settle()  # a look at the whole catalogue would hold requests up for a tenth of a second
             self._lacking = {}
             log.info("ready: %d items", len(self.replica.interner))
 

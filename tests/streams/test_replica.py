@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from online_models.deltas import Delta
 from online_models.state import Outcome
 from streams import build
 from streams import settings as freshet_settings
-from streams.replica import Replica
+from streams.replica import PART, Replica
 from streams.topics import CONTRACT
 
 HALF_LIFE = 86_400_000
@@ -80,6 +81,43 @@ async def test_a_delta_heard_twice_counts_once() -> None:
     await hearer.hear_deltas([record(delta) for delta in [*said, *said]])
     assert hearer.stats["deltas_heard"] == len(said) == 1
     assert hearer.learner.counters.get(1, "click") == 1
+
+
+async def test_while_a_long_delta_is_heard_others_have_their_turn_and_all_of_it_is_learnt() -> None:
+    delta = Delta("other", 1, tuple(learnt(10 * PART).interactions))
+    at_once, in_parts = replica(), replica()
+    at_once._at_once = None
+    turns, most_between, learnt_before = 0, 0, 0
+    learn_one = in_parts.learner.model.learn_one
+
+    def counted(x: Interaction) -> None:
+        nonlocal learnt_before
+        learnt_before += 1
+        learn_one(x)
+
+    in_parts.learner.model.learn_one = counted  # type: ignore[method-assign]
+    hearing = asyncio.create_task(in_parts.hear_deltas([record(delta)]))
+    while not hearing.done():
+        before = learnt_before
+        await asyncio.sleep(0)
+        turns, most_between = turns + 1, max(most_between, learnt_before - before)
+    await at_once.hear_deltas([record(delta)])
+    assert most_between == PART
+    assert turns >= 10
+    assert learnt_before == len(delta.interactions)
+    for part, arrays in at_once.learner.components().items():
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(in_parts.learner.components()[part][name], array)
+
+
+async def test_what_is_refused_in_a_long_delta_keeps_out_no_interaction_of_it() -> None:
+    bad = {"click": {"nonsense": np.array([1.0])}}
+    for at_once in (None, PART):
+        hearer = replica()
+        hearer._at_once = at_once
+        await hearer.hear_deltas([record(Delta("other", 1, tuple(learnt(3 * PART).interactions), bad))])
+        assert (hearer.stats["deltas_refused"], hearer.stats["deltas_heard"]) == (1, 0)
+        assert hearer.learner.model._ticks == 3 * PART
 
 
 async def test_an_entry_that_is_refused_takes_no_items_number() -> None:
