@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.traffic import Sent
 from streams import settings as freshet_settings
@@ -123,6 +123,19 @@ class Deployment:
         """How many records of ``events`` are committed."""
         keys = [f"{self.settings.namespace}:{{{p}}}:next" for p in range(self.settings.partitions)]
         return sum(int(value or 0) for value in self.client.mget(keys))
+
+    def lag(self) -> int:
+        """How many records of ``events`` are in the log and not committed yet."""
+        topic = f"{self.settings.namespace}.events"
+        consumer = Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": "bench-lag"})
+        try:
+            ends = [
+                consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10.0)[1]
+                for p in range(self.settings.partitions)
+            ]
+        finally:
+            consumer.close()
+        return sum(ends) - self.folded()
 
     def wait_folded(self, wanted: int, *, timeout_s: float = 120.0, worker: Process | None = None) -> float:
         """Wait until so many are; the moment it was seen, by ``perf_counter``."""

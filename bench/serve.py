@@ -1,7 +1,7 @@
 """``POST /v1/recommendations`` at 200 requests/s and at saturation, while 1,000 events/s flow in.
 
 Open loop: a request is sent when it is due, whether or not those before it were answered, and its time counts from
-when it was due.
+when it was due. Before each part the worker has folded its backlog: what is measured is the steady state.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import asyncio
 import threading
 import time
 import uuid
-from itertools import islice
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
 
-import aiohttp
 import numpy as np
 import orjson
+import uvloop
 from confluent_kafka import Producer
 
-from bench import report
+from bench import load, report
 from bench.deployment import Deployment, Process, servers
 from bench.traffic import Traffic
 from streams.children import LOOPBACK
@@ -43,9 +43,12 @@ def run(*, long: bool = False) -> report.Result:
             worker = deployment.worker()
             deployment.wait_folded(USERS * _HISTORY, worker=worker)
             api = deployment.api()
+            settle([worker, api])
             flowing = _Flow(deployment)
-            runs = asyncio.run(_load(deployment, api, seconds, repeats))
-            flowing.stop()
+            try:
+                runs = uvloop.run(_measured(deployment, api, seconds, repeats))
+            finally:
+                flowing.stop()
     figures = {name: report.spread([run[name] for run in runs], 2) for name in runs[0]}
     return report.finished("serve", figures, {"items": ITEMS, "users": USERS, "n": 20, **deployment.given})
 
@@ -96,49 +99,82 @@ class _Flow:
         self._thread.join()
 
 
-async def _load(deployment: Deployment, api: Process, seconds: float, repeats: int) -> list[dict[str, float]]:
-    url = f"http://{LOOPBACK}:{deployment.settings.http_port}/v1/recommendations"
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64)) as session:
-        await _open_loop(session, url, 2.0)
-        return [{**await _at_pace(session, url, seconds), **await _saturated(session, url, api, seconds)}
-                for _ in range(repeats)]  # fmt: skip
+SETTLED_CPU = 0.15
+SETTLED_LAG = 200  # records; a fifth of a second of the flow
+_PATIENCE_S = 120.0
 
 
-async def _ask(session: aiohttp.ClientSession, url: str, k: int, due: float) -> float:
-    body = {"user_id": f"u{k * 7_919 % USERS}", "request_id": f"b{k}-{due}", "n": 20}
-    async with session.post(url, json=body) as answer:
-        told: dict[str, Any] = await answer.json()
-    if answer.status != 200 or len(told["items"]) != 20:
-        raise RuntimeError(f"{answer.status}: {told}")
-    return time.perf_counter() - due
+def settle(processes: Sequence[Process]) -> None:
+    """Until the processes are idle: warm-up folded, its slates made, catalogue and deltas heard."""
+    until = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < until:
+        before, begun = [process.cpu_s() for process in processes], time.monotonic()
+        time.sleep(1.0)
+        share = (time.monotonic() - begun) * SETTLED_CPU
+        if all(p.cpu_s() - used < share for p, used in zip(processes, before, strict=True)):
+            return
+    raise TimeoutError(f"not idle after {_PATIENCE_S:g} s")
 
 
-async def _open_loop(session: aiohttp.ClientSession, url: str, seconds: float) -> list[float]:
-    begun, tasks = time.perf_counter(), []
-    for k in range(round(PER_S * seconds)):
-        due = begun + k / PER_S
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        tasks.append(asyncio.create_task(_ask(session, url, k, due)))
-    return await asyncio.gather(*tasks)
+async def _caught_up(deployment: Deployment) -> bool:
+    """Wait until the worker keeps up with the flow, three looks in a row; False when it does not for long."""
+    until, good = time.monotonic() + _PATIENCE_S / 4, 0
+    while good < 3 and time.monotonic() < until:
+        lag = await asyncio.to_thread(deployment.lag)
+        good = good + 1 if lag < SETTLED_LAG else 0
+        await asyncio.sleep(0.3)
+    return good == 3
 
 
-async def _at_pace(session: aiohttp.ClientSession, url: str, seconds: float) -> dict[str, float]:
-    waits = [1e3 * wait for wait in await _open_loop(session, url, seconds)]
-    return {name: report.percentile(waits, q) for name, q in (("p50_ms", 50), ("p90_ms", 90), ("p99_ms", 99))}
+async def _measured(
+    deployment: Deployment, api: Process, seconds: float, repeats: int
+) -> list[dict[str, float]]:
+    port, requests = deployment.settings.http_port, _requests()
+    warm = list(islice(requests, round(2 * PER_S)))
+    async with load.Client.to(LOOPBACK, port) as client:
+        await load.open_loop(client, warm, PER_S)
+    paced, saturated = [], []
+    for _ in range(repeats):
+        kept_up = await _caught_up(deployment)
+        async with load.Client.to(LOOPBACK, port) as client:
+            paced.append(await _at_pace(client, requests, api, seconds) | {"kept_up": float(kept_up)})
+    for _ in range(repeats):  # afterwards: it leaves the worker with a backlog
+        await _caught_up(deployment)
+        async with load.Client.to(LOOPBACK, port) as client:
+            saturated.append(await _saturated(client, requests, api, seconds))
+    return [one | other for one, other in zip(paced, saturated, strict=True)]
+
+
+def _requests() -> Iterator[bytes]:
+    for k in count():
+        body = {"user_id": f"u{k * 7_919 % USERS}", "request_id": f"b{k}-{time.time_ns()}", "n": 20}
+        yield load.post("/v1/recommendations", orjson.dumps(body))
+
+
+def _checked(answers: list[load.Answered]) -> list[load.Answered]:
+    for answer in answers:
+        if answer.status != 200 or len(orjson.loads(answer.body)["items"]) != 20:
+            raise RuntimeError(f"{answer.status}: {answer.body[:500]!r}")
+    return answers
+
+
+async def _at_pace(
+    client: load.Client, requests: Iterator[bytes], api: Process, seconds: float, per_s: float = PER_S
+) -> dict[str, float]:
+    asked, used = list(islice(requests, round(per_s * seconds))), api.cpu_s()
+    answers = await load.open_loop(client, asked, per_s)
+    used = api.cpu_s() - used
+    waits = [1e3 * answer.waited_s for answer in _checked(answers)]
+    told = {name: report.percentile(waits, q) for name, q in (("p50_ms", 50), ("p90_ms", 90), ("p99_ms", 99))}
+    return told | {"cpu_ms_a_request": 1e3 * used / len(asked)}
 
 
 async def _saturated(
-    session: aiohttp.ClientSession, url: str, api: Process, seconds: float
+    client: load.Client, requests: Iterator[bytes], api: Process, seconds: float
 ) -> dict[str, float]:
     """Sixteen clients that each ask again as soon as they are answered."""
-    until, count, used = time.perf_counter() + seconds, 0, api.cpu_s()
-
-    async def client(first: int) -> int:
-        asked = 0
-        while time.perf_counter() < until:
-            await _ask(session, url, first + 16 * asked, time.perf_counter())
-            asked += 1
-        return asked
-
-    count = sum(await asyncio.gather(*(client(k) for k in range(16))))
-    return {"saturated_per_s": count / seconds, "per_cpu_second": count / (api.cpu_s() - used)}
+    used = api.cpu_s()
+    answers = await load.closed_loop(client, requests, seconds, clients=16)
+    used = api.cpu_s() - used
+    _checked(answers)
+    return {"saturated_per_s": len(answers) / seconds, "per_cpu_second": len(answers) / used}
