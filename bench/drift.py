@@ -14,7 +14,9 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.drift import DriftMonitor, DriftSignal, SeriesDetector
+from online_models.drift import SeriesDetector
+from online_models.drift_monitor import DriftMonitor
+from online_models.drift_signal import DriftSignal
 
 HOUR_MS = 3_600_000
 BATCH = 100

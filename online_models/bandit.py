@@ -1,10 +1,10 @@
 """Exploration with probabilities that can be trusted: whole slates, drawn slot by slot, each draw with its propensity.
 
-A share of requests is randomised (:func:`is_randomised`), the others are greedy. In a randomised request every slot is
-one draw from an explicit ``pi(item | eligible set given the slots before)``: the *conditional* propensity. Their
-product is the propensity of the slate; a *marginal* propensity of an item is not computed here. Whatever is done to
-the slate afterwards would make them wrong, so the draw comes last. Every randomising policy is mixed with a uniform
-floor, so that each eligible item keeps support.
+A share of requests is randomised (:func:`online_models.chance.is_randomised`), the others are greedy. In a randomised
+request every slot is one draw from an explicit ``pi(item | eligible set given the slots before)``: the *conditional*
+propensity. Their product is the propensity of the slate; a *marginal* propensity of an item is not computed here.
+Whatever is done to the slate afterwards would make them wrong, so the draw comes last. Every randomising policy is
+mixed with a uniform floor, so that each eligible item keeps support.
 
 River's bandits are not used for slates: they pull one arm of a fixed set, hold no context (or, LinUCBDisjoint, 0.5 ms
 a pull) and give no propensity.
@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Protocol
 
 import numpy as np
@@ -25,60 +24,6 @@ Scores = NDArray[np.float64]
 Eligible = NDArray[np.intp]
 EligibleGiven = Callable[[Sequence[int]], Eligible]
 ScoresGiven = Callable[[Sequence[int]], Scores]
-
-
-# ---------------------------------------------------------------------- what is random is a hash of what is asked
-
-
-def stable_hash(*parts: str) -> int:
-    """63 bits of the parts, the same in every process; parts are kept apart whatever they hold.
-
-    >>> stable_hash("a", "bc") == stable_hash("ab", "c"), stable_hash("a") == stable_hash("a")
-    (False, True)
-    """
-    digest = blake2b(digest_size=8)
-    for part in parts:
-        raw = part.encode()
-        digest.update(len(raw).to_bytes(4, "little") + raw)
-    return int.from_bytes(digest.digest(), "little") >> 1
-
-
-def seed_of(namespace: str, request_id: str, policy_version: str) -> int:
-    """The seed of a request's draws: a retried request gets the same slate."""
-    return stable_hash("slate", namespace, request_id, policy_version)
-
-
-def generator(seed: int) -> np.random.Generator:
-    """The random numbers of one request.
-
-    >>> generator(1).random() == generator(1).random()
-    True
-    """
-    return np.random.Generator(np.random.PCG64(seed))
-
-
-def is_randomised(request_id: str, surface: str, share: float) -> bool:
-    """Whether this request is among the share that is drawn at random on this surface.
-
-    >>> sum(is_randomised(str(k), "home", 0.05) for k in range(10_000)) in range(420, 580)
-    True
-    """
-    return stable_hash("randomise", surface, request_id) < share * 2.0**63
-
-
-def swapped_pair(request_id: str, surface: str, slots: int, share: float = 0.01) -> int | None:
-    """The upper slot of the adjacent pair that this request swaps, ``None`` for all but a share of requests.
-
-    Swap only greedy slates, log it, and leave them out of off-policy evaluation: they serve to tell examination from
-    relevance (:mod:`online_models.examination`).
-
-    >>> pairs = [swapped_pair(str(k), "home", 3, share=0.5) for k in range(1_000)]
-    >>> sorted(set(pairs), key=str)
-    [0, 1, None]
-    """
-    if slots < 2 or stable_hash("swap", surface, request_id) >= share * 2.0**63:
-        return None
-    return stable_hash("pair", surface, request_id) % (slots - 1)
 
 
 # ---------------------------------------------------------------------- policies
@@ -123,7 +68,7 @@ class _Drawn:
 class Greedy:
     """The best eligible candidate, ties by the lower index; propensity 1.
 
-    >>> Greedy().draw(np.array([0.1, 0.7, 0.7]), np.array([0, 2, 1]), generator(0))
+    >>> Greedy().draw(np.array([0.1, 0.7, 0.7]), np.array([0, 2, 1]), np.random.default_rng(0))
     (1, 1.0)
     """
 
@@ -295,37 +240,6 @@ class LinUCB(_Drawn):
         return _mixed(_one_hot(_sunk(bound), eligible), self.floor)
 
 
-# ---------------------------------------------------------------------- posteriors of a linear head
-
-
-def posterior_heads(
-    weights: Scores, precision: Scores, *, heads: int = 64, seed: int = 0, prior: float = 1.0
-) -> Scores:
-    """Draws from the Laplace approximation of a linear head's posterior, float64[heads, d].
-
-    ``precision`` is the diagonal Fisher information, for which the summed squared gradients stand
-    (:meth:`online_models.ftrl.DecayedFTRL.total`); ``prior`` is added to it.
-
-    >>> posterior_heads(np.zeros(2), np.array([0.0, 1e9]), heads=3).shape
-    (3, 2)
-    """
-    if heads < 1 or not prior > 0:
-        raise ValueError(f"heads must be at least 1 and prior above 0, not {heads} and {prior}")
-    noise = generator(seed).standard_normal((heads, len(weights)))
-    out: Scores = weights + noise / np.sqrt(prior + precision)
-    return out
-
-
-def standard_errors(inputs: Scores, precision: Scores, prior: float = 1.0) -> Scores:
-    """The posterior standard error of each row's logit, float64[n], for inputs float64[n, d].
-
-    >>> standard_errors(np.array([[3.0, 4.0]]), np.array([0.0, 0.0])).tolist()
-    [5.0]
-    """
-    out: Scores = np.sqrt((inputs * inputs) @ (1.0 / (prior + precision)))
-    return out
-
-
 # ---------------------------------------------------------------------- slates
 
 
@@ -363,7 +277,7 @@ def draw_slate(
         given: given the candidates chosen so far, the scores to go by (diversity); default: ``scores``.
         pinned: slot to candidate, set by rule: propensity 1, named in the result, chosen nowhere else.
 
-    >>> slate = draw_slate(Greedy(), np.array([0.1, 0.9, 0.5]), 2, generator(0))
+    >>> slate = draw_slate(Greedy(), np.array([0.1, 0.9, 0.5]), 2, np.random.default_rng(0))
     >>> slate.chosen, slate.propensity
     ((1, 2), 1.0)
     """
@@ -388,16 +302,6 @@ def draw_slate(
         sets.append(tuple(able.tolist()))
     set_by_rule = tuple(slot for slot in sorted(pinned) if slot < len(chosen))
     return Slate(tuple(chosen), tuple(propensities), tuple(sets), set_by_rule, policy.spec)
-
-
-def best_of(scores: Scores, slots: int) -> list[int]:
-    """The greedy slate over all candidates at once: what :class:`Greedy` fills slot by slot.
-
-    >>> best_of(np.array([0.1, 0.9, 0.9, np.nan]), 3)
-    [1, 2, 0]
-    """
-    order: list[int] = np.argsort(-_sunk(scores), kind="stable")[:slots].tolist()
-    return order
 
 
 # ---------------------------------------------------------------------- shared

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from online_models.base import Ids
 from online_models.diversity import gini_of_shown, intra_list_diversity, novelty
-from online_models.drift import LARGE, DriftSignal, Hushed
+from online_models.drift import LARGE
+from online_models.drift_monitor import Hushed
+from online_models.drift_signal import DriftSignal
 
 RUNBOOK = "docs/runbooks/feedback-loop.md"
 WORSE = {"coverage": -1.0, "gini": 1.0, "diversity": -1.0, "novelty": -1.0}

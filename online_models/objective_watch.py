@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from online_models.drift import DriftSignal, Hushed, SeriesDetector, scaled_log_loss
+from online_models.drift import SeriesDetector
+from online_models.drift_cuts import scaled_log_loss
+from online_models.drift_monitor import Hushed
+from online_models.drift_signal import DriftSignal
 from online_models.recovery import Recovery
 
 WINDOW = 10_000.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from online_models.drift import DriftSignal
+from online_models.drift_signal import DriftSignal
 
 
 def lost_range(partition: int, position: int, log_start: int, ts: int) -> DriftSignal:

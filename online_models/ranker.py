@@ -20,9 +20,9 @@ import orjson
 from numpy.typing import NDArray
 from river import compose, linear_model
 
-from online_models.bandit import posterior_heads, standard_errors
 from online_models.base import Arrays
 from online_models.ftrl import DecayedFTRL
+from online_models.posterior import posterior_heads, standard_errors
 
 Rows = NDArray[np.float32]
 BOUND = 5.0

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from online_models.drift import DriftSignal
+    from online_models.drift_signal import DriftSignal
 
 
 @dataclass(slots=True)

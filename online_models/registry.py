@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 import orjson
 
-from online_models.bandit import stable_hash
+from online_models.chance import stable_hash
 from online_models.errors import FreshetError
 from online_models.heads import BASE, Recipe
 from online_models.objective_weights import Weights

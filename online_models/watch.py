@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from online_models.calibration import Calibration, CalibrationReport
-from online_models.drift import DriftMonitor, DriftSignal
+from online_models.drift_monitor import DriftMonitor
+from online_models.drift_signal import DriftSignal
 from online_models.examination import Examination
 from online_models.labels import Kind, Labelled
 from online_models.metrics import ClickQuality

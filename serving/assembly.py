@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from online_models.catalog import Catalog
 from online_models.click_features import ClickSchema
 from online_models.counters import ItemCounters
-from online_models.drift import DriftMonitor
+from online_models.drift_monitor import DriftMonitor
 from online_models.events import Item
 from online_models.interning import Interner
 from online_models.learner import Learner

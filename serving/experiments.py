@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from online_models.bandit import stable_hash
+from online_models.chance import stable_hash
 from online_models.errors import SettingsError
 from online_models.heads import OwnWeights
 from serving.experiment_plan import OWN, Experiment, Plan

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from online_models.bandit import generator, stable_hash
 from online_models.base import Ids
 from online_models.catalog import Catalog
+from online_models.chance import generator, stable_hash
 from online_models.counters import IMPRESSION, ItemCounters
 
 NEW_BELOW = 30

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models import bandit
+from online_models import bandit, chance
 from online_models.bandit import Greedy, Policy
 from online_models.catalog import Catalog
 from online_models.counters import IMPRESSION, ItemCounters
@@ -81,7 +81,7 @@ class Selection:
             pinned: slot -> place among the candidates, set by rule; such a slate has no swap and no slot for new items.
         """
         rid, name = request.request_id, request.surface
-        if exploring and bandit.is_randomised(rid, name, surface.randomised_share):
+        if exploring and chance.is_randomised(rid, name, surface.randomised_share):
             return self._drawn(request, ranked, surface, scores_for, pinned)
         if pinned:
             given = self._diversity(Greedy(), ranked.scores, request, ranked, surface, 0)
@@ -92,7 +92,7 @@ class Selection:
         slate = self._greedy(request, ranked, surface, slot)
         if slot is not None and not self._holds_new(ranked, slate, slot):
             slot = None
-        pair = bandit.swapped_pair(rid, name, len(slate.chosen), surface.swap_share) if exploring else None
+        pair = chance.swapped_pair(rid, name, len(slate.chosen), surface.swap_share) if exploring else None
         if pair is None:
             return Selected(slate, False, None, slot)
         return Selected(_swapped(slate, pair), False, pair, slot)
@@ -103,17 +103,17 @@ class Selection:
         Those of requests that are drawn at random, and every second one with a slot for a new item: the other half of
         these slots is left to what has just arrived, which sources do propose.
         """
-        if bandit.is_randomised(request.request_id, request.surface, surface.randomised_share):
+        if chance.is_randomised(request.request_id, request.surface, surface.randomised_share):
             return True
         slot = self._new_item_slot(request, surface)
-        return slot is not None and bandit.stable_hash("further", request.request_id) % 2 == 0
+        return slot is not None and chance.stable_hash("further", request.request_id) % 2 == 0
 
     def _drawn(
         self, request: SlateRequest, ranked: Ranked, surface: SurfacePolicy, scores_for: ScoresFor,
         pinned: Mapping[int, int],
     ) -> Selected:  # fmt: skip
         policy = policy_of(surface)
-        seed = bandit.seed_of(self._namespace, request.request_id, policy.spec)
+        seed = chance.seed_of(self._namespace, request.request_id, policy.spec)
         scores = _loggable(scores_for(policy.name, seed))
         given = self._diversity(policy, scores, request, ranked, surface, _STEPS)
         slate = self._fill(policy, scores, request, ranked, surface, seed, given, pinned)
@@ -141,7 +141,7 @@ class Selection:
     ) -> bandit.Slate:  # fmt: skip
         able = TagCap(self._catalog, ranked.candidates, surface.per_tag_cap) if surface.per_tag_cap else None
         return bandit.draw_slate(
-            policy, scores, request.n, bandit.generator(seed), eligible=able, given=given, pinned=pinned
+            policy, scores, request.n, chance.generator(seed), eligible=able, given=given, pinned=pinned
         )
 
     def _diversity(
@@ -156,10 +156,10 @@ class Selection:
 
     def _new_item_slot(self, request: SlateRequest, surface: SurfacePolicy) -> int | None:
         """The slot that goes to a new item, for a share of requests: any but the first three."""
-        if bandit.stable_hash("new", request.surface, request.request_id) >= surface.new_item_share * 2.0**63:
+        if chance.stable_hash("new", request.surface, request.request_id) >= surface.new_item_share * 2.0**63:
             return None
         span = max(1, request.n - 3)
-        at = 3 + bandit.stable_hash("new slot", request.request_id) % span
+        at = 3 + chance.stable_hash("new slot", request.request_id) % span
         return min(at, request.n - 1)
 
     def _holds_new(self, ranked: Ranked, slate: bandit.Slate, slot: int) -> bool:

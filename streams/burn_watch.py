@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from online_models import ops_signals
-from online_models.drift import DriftSignal
+from online_models.drift_signal import DriftSignal
 from online_models.error_budget import PAIRS, STEP_S, TOO_FAST, Burning, ErrorBudget
 from online_models.errors import StoreUnavailable
 from streams.registry_log import RegistryLog, change

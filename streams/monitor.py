@@ -12,7 +12,7 @@ import orjson
 from online_models import ops_signals
 from online_models.bubble import BubbleWatch
 from online_models.counters import IMPRESSION, ItemCounters
-from online_models.drift import DriftSignal
+from online_models.drift_signal import DriftSignal
 from online_models.events import Exposure
 from online_models.interning import Interner
 from online_models.labels import Labelled

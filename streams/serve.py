@@ -20,7 +20,7 @@ import uvicorn
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry, generate_latest
 
-from online_models.drift import DriftSignal
+from online_models.drift_signal import DriftSignal
 from online_models.errors import StoreRefused, StoreUnavailable
 from online_models.history import UserRecord
 from online_models.snapshot_bucket import open_snapshots

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from online_models import deltas, ops_signals
 from online_models.canary_guard import Guard
 from online_models.deltas import Delta
-from online_models.drift import DriftSignal
+from online_models.drift_signal import DriftSignal
 from online_models.errors import SettingsError, StoreRefused
 from online_models.history import UserRecord
 from online_models.snapshot_bucket import open_snapshots

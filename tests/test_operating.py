@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from online_models import drift, ops_signals
+from online_models import drift_signal, ops_signals
 from tests.support.exported import families, series
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,7 +105,11 @@ def test_every_runbook_the_code_names_exists() -> None:
         path for package in ("online_models", "streams", "serving") for path in (ROOT / package).rglob("*.py")
     ]
     named = {page for path in sources for page in re.findall(r"docs/runbooks/[\w-]+\.md", path.read_text())}
-    assert {drift.RUNBOOK, drift.FEATURE_RUNBOOK, ops_signals.lost_range(0, 0, 1, ts=0).runbook} <= named
+    assert {
+        drift_signal.RUNBOOK,
+        drift_signal.FEATURE_RUNBOOK,
+        ops_signals.lost_range(0, 0, 1, ts=0).runbook,
+    } <= named
     assert all((ROOT / page).is_file() for page in named), named
 
 

@@ -19,7 +19,8 @@ from evaluation.ope.marginals import space_of
 from evaluation.ope.records import Floats
 from evaluation.ope.targets import policy_of
 from evaluation.simulator import World, WorldConfig
-from online_models.bandit import draw_slate, generator, seed_of
+from online_models.bandit import draw_slate
+from online_models.chance import generator, seed_of
 
 LOGGED_BY = "plackett_luce:0.7:0.2"
 CANDIDATES, SLOTS = 8, 3

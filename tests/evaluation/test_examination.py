@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from evaluation.simulator import World, WorldConfig
-from online_models.bandit import swapped_pair
-from online_models.drift import DriftMonitor
+from online_models.chance import swapped_pair
+from online_models.drift_monitor import DriftMonitor
 from online_models.events import Exposure, Slot
 from online_models.labels import Pending, from_exposure
 from online_models.labels_wire import decode, encode

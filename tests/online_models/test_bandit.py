@@ -9,21 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from online_models import bandit
-from online_models.bandit import (
-    EpsilonGreedy,
-    Greedy,
-    LinUCB,
-    PlackettLuce,
-    SquareCB,
-    Thompson,
-    draw_slate,
-    generator,
-    is_randomised,
-    posterior_heads,
-    seed_of,
-    standard_errors,
-    swapped_pair,
-)
+from online_models.bandit import EpsilonGreedy, Greedy, LinUCB, PlackettLuce, SquareCB, Thompson, draw_slate
+from online_models.chance import generator, is_randomised, seed_of, swapped_pair
+from online_models.posterior import posterior_heads, standard_errors
 
 DRAWS = 100_000
 SCORES = np.array([0.30, 0.10, 0.25, 0.02, 0.30])
@@ -130,12 +118,6 @@ def test_the_order_in_which_the_eligible_are_listed_does_not_change_their_propen
 
 def test_greedy_breaks_ties_by_the_lower_index_and_sinks_what_is_not_finite():
     assert Greedy().draw(np.array([math.nan, 1.0, 1.0]), np.array([2, 0, 1]), generator(0)) == (1, 1.0)
-
-
-@given(st.lists(st.one_of(finite, st.just(math.nan)), min_size=1, max_size=12), st.integers(1, 12))
-def test_the_best_of_all_at_once_is_the_greedy_slate(values, slots):
-    scores = np.array(values)
-    assert tuple(bandit.best_of(scores, slots)) == draw_slate(Greedy(), scores, slots, generator(0)).chosen
 
 
 def test_a_slate_never_repeats_and_ends_when_nothing_is_eligible():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from online_models.bubble import WORSE, BubbleWatch, Chart
-from online_models.drift import DriftSignal
+from online_models.drift_signal import DriftSignal
 
 ITEMS, SLOTS = 500, 10
 TAGS = 20

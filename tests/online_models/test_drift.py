@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from online_models.drift import DriftMonitor, DriftSignal, Hushed, SeriesDetector, best_cut, scaled_log_loss
+from online_models.drift import SeriesDetector
+from online_models.drift_cuts import best_cut, scaled_log_loss
+from online_models.drift_monitor import DriftMonitor, Hushed
+from online_models.drift_signal import DriftSignal
 
 
 def clicks(rate, n, seed):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from online_models.drift import DriftMonitor, DriftSignal, shapes
+from online_models.drift_cuts import shapes
+from online_models.drift_monitor import DriftMonitor
+from online_models.drift_signal import DriftSignal
 from online_models.recovery import Recovery
 
 

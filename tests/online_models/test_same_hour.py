@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bench.drift import Days, delay_h, signals
-from online_models.drift import DriftMonitor, SeriesDetector
+from online_models.drift import SeriesDetector
+from online_models.drift_monitor import DriftMonitor
 from online_models.same_hour import Moved, SameHour
 from online_models.season import HOUR_MS, DailyProfile
 

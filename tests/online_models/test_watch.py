@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from online_models.drift import DriftMonitor, SeriesDetector
+from online_models.drift import SeriesDetector
+from online_models.drift_monitor import DriftMonitor
 from online_models.labels import Kind, Labelled
 from online_models.ranker import ClickRanker
 from online_models.watch import QualityWatch

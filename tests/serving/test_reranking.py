@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from online_models.bandit import Greedy, draw_slate, generator
+from online_models.bandit import Greedy, draw_slate
+from online_models.chance import generator
 from serving.reranking import Diversity, TagCap, best_slate, tag_table
 from tests.serving.world import World
 

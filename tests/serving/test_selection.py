@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 import numpy as np
 from scipy import stats
 
-from online_models.bandit import stable_hash
+from online_models.chance import stable_hash
 from serving.types import SurfacePolicy
 from tests.serving.world import World, shown
 

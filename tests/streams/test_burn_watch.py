@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from online_models.drift import DriftSignal
+from online_models.drift_signal import DriftSignal
 from online_models.registry import Change, Registry
 from serving.api_metrics import ApiMetrics
 from serving.experiments import parse

@@ -16,7 +16,8 @@ from evaluation.ope.example import Example
 from evaluation.ope.log import log_of
 from evaluation.ope.report import evaluate
 from evaluation.ope.verdict import Verdict, judge
-from online_models.bandit import PlackettLuce, draw_slate, generator
+from online_models.bandit import PlackettLuce, draw_slate
+from online_models.chance import generator
 from streams import cli
 from tests.evaluation.ope.world import LOGGED_BY, SLOTS, Kind, chances, kinds, truth
 
