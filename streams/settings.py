@@ -244,7 +244,10 @@ class Settings(BaseSettings):
         100, ge=1, description="or after so many interactions, whichever is first"
     )
     fetch_max_wait_ms: int = Field(
-        10, ge=1, le=5_000, description="how long the broker may hold an empty fetch"
+        10,
+        ge=1,
+        le=5_000,
+        description="how long the broker may hold an empty fetch that leaves a partition out",
     )
     session_timeout_ms: int = Field(10_000, ge=1_000, description="a silent worker is replaced after so long")
     instance_id: str = Field("", description="static group membership: a restart without a rebalance")

@@ -19,7 +19,8 @@ Chosen by the broker URL ``freshet://host:port`` (entry point ``faust.transports
     asyncio.run(run(app))                                              # until SIGTERM; no port is bound
 
 A batch is done when the agent asks for the next one (``concurrency=1``); only then is its partition fetched again, so
-batches are small when idle and large when behind. Each partition waits for itself alone. A batch whose agent raised is
+batches are small when idle and large when behind; a process that barely keeps up lets records gather for a few
+milliseconds at the broker. Each partition waits for itself alone. A batch whose agent raised is
 given again (Faust restarts the agent), again and again: an agent catches what a single record can do to it.
 """
 

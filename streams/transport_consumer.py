@@ -11,6 +11,7 @@ import asyncio
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from time import process_time
 from typing import Any
 
 from aiokafka.errors import (
@@ -27,6 +28,7 @@ from faust.types.tuples import ack_lock
 
 from streams.transport_batch import BEGINNING, UNKNOWN, Batch, Hooks, LostRange, Options
 from streams.transport_fetch import FetchThread, Taken
+from streams.transport_pace import Pace
 
 _REFUSED = (GroupAuthorizationFailedError, TopicAuthorizationFailedError)
 _TAKE_S = 1.0
@@ -73,6 +75,8 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
         self._places: dict[TP, Place] = {}
         self._locating: dict[TP, asyncio.Task[None]] = {}
         self._generation = -1
+        self._pace = Pace()
+        self._taking: object | None = None  # the take under way
         super().__init__(*args, **kwargs)
         self.app.sensors.add(_Acks(self))
 
@@ -229,9 +233,20 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
                 place.begin = place.read = place.seek
                 place.seek = None
         wanted = {place.tp: place.read for place in self._places.values() if place.has_room}
-        taken = await self._thread.take(generation, wanted, _TAKE_S)
+        taken = await self._take(generation, wanted)
         for piece in taken:
             await self._hand_out(piece, generation)
+
+    async def _take(self, generation: int, wanted: Mapping[TP, int]) -> list[Taken]:
+        self._thread.gather_ms = self._pace.gather_ms(self.loop.time(), process_time())
+        this = self._taking = object()
+        try:
+            taken = await self._thread.take(generation, wanted, _TAKE_S)
+        finally:
+            if self._taking is this:  # none of a newer assignment
+                self._taking = None
+        self._pace.took(sum(len(piece.records) for piece in taken))
+        return taken
 
     async def _hand_out(self, piece: Taken, generation: int) -> None:
         place = self._places.get(piece.tp)
@@ -329,7 +344,16 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
         place.message = None
         if self.app.flow_control.is_active():  # else the stream may have skipped it
             self._note_done(place, message.value.from_position if failed else message.value.next_position)
-        self._thread.wake()
+        self._ask_for(place)
+
+    def _ask_for(self, place: Place) -> None:
+        """Its next batch is wanted; where nothing waits for records, the next take asks for it by itself."""
+        if self._taking is None:
+            return
+        if place.has_room and place.seek is None:
+            self._thread.also(place.tp, place.read)
+        else:
+            self._thread.wake()
 
     def _note_done(self, place: Place, done: int) -> None:
         """How far the partition is done; what its agent did not do is read again, after a pause."""

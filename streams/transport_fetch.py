@@ -7,9 +7,11 @@ positions a piece of the log covers nor bounds each partition by itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import aiokafka
@@ -24,10 +26,16 @@ from mode.threads import QueueServiceThread
 from streams.transport_batch import Options, Record
 
 _T = TypeVar("_T")
+_Actions = tuple[Any, ...]
+"""aiokafka's: fetches to send, then what else there is to do."""
 _CHUNK = 64
 _STALE_S = 0.05
 _COMMIT_S = 2.0
 _STOP_S = 5.0
+_IDLE_MS = 100
+"""How long the broker may hold a fetch of all partitions: nothing waits for its end, so it need not end soon."""
+_MUCH_BYTES = 1 << 16
+"""While records gather, so many end the wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +54,12 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     """Runs aiokafka in a thread of its own."""
 
     options: Options = Options()
+    gather_ms = 0  # how long the broker lets records gather; see streams/transport_pace.py
+    _awaits = False  # whether a take waits for records
     _waiter: asyncio.Future[None] | None = None
     _telling: asyncio.Future[None] | None = None
     _woken = False
+    _wanted: Mapping[TP, int] = MappingProxyType({})  # of the take under way
 
     # ------------------------------------------------------------------ called on the application's loop
 
@@ -58,11 +69,17 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         Returns at once when there is something, after ``timeout_s`` or `wake` when there is nothing, and with nothing
         when the assignment is no longer that of ``generation``.
         """
-        return await self._inside(self._take(generation, wanted, timeout_s))
+        self._wanted = wanted
+        return await self._inside(self._take(generation, timeout_s))
 
     def wake(self) -> None:
         """End a waiting `take`: what is wanted has changed."""
         self._woken = True
+        self.thread_loop.call_soon_threadsafe(self._end_wait)
+
+    def also(self, tp: TP, position: int) -> None:
+        """One partition more is wanted by the `take` under way, from there."""
+        self._wanted = {**self._wanted, tp: position}  # set here, lest a take that only begins sets it back
         self.thread_loop.call_soon_threadsafe(self._end_wait)
 
     async def committed(self, tp: TP) -> int:
@@ -98,7 +115,7 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     # ------------------------------------------------------------------ inside the thread
 
-    async def _take(self, generation: int, wanted: Mapping[TP, int], timeout_s: float) -> list[Taken]:
+    async def _take(self, generation: int, timeout_s: float) -> list[Taken]:
         consumer = self._ensure_consumer()
         if consumer._closed or consumer._fetcher._closed:
             raise ConsumerStoppedError
@@ -108,22 +125,26 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             if not self._is_current(consumer, generation):
                 await asyncio.sleep(_STALE_S)
                 return []
-            return await self._wait_for(consumer, generation, wanted, monotonic() + timeout_s)
+            return await self._wait_for(consumer, generation, monotonic() + timeout_s)
         finally:
             subscription._fetch_count -= 1
             subscription._last_fetch_ended = monotonic()
 
-    async def _wait_for(
-        self, consumer: Any, generation: int, wanted: Mapping[TP, int], deadline: float
-    ) -> list[Taken]:
+    async def _wait_for(self, consumer: Any, generation: int, deadline: float) -> list[Taken]:
         while True:
-            taken = self._drain(consumer, wanted)
+            taken = self._drain(consumer, self._wanted)
+            if taken:  # the next fetch waited for it
+                consumer._fetcher._notify(consumer._fetcher._wait_consume_future)
             left = deadline - monotonic()
             if taken or self._woken or left <= 0:
                 self._woken = False
                 return taken
             waiter = self._waiter = consumer._fetcher._create_fetch_waiter()
-            await asyncio.wait([waiter], timeout=left)
+            self._awaits = True
+            try:
+                await asyncio.wait([waiter], timeout=left)
+            finally:
+                self._awaits = False
             if not waiter.done():
                 waiter.cancel()
             else:
@@ -226,7 +247,23 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         """Create and start the consumer."""
         await super().on_start()
         # A partition that waits for its batch to be done must not hold up the others of its broker (100 ms).
-        cast(Any, self._consumer)._fetcher._prefetch_backoff = 0
+        fetcher = cast(Any, self._consumer)._fetcher
+        fetcher._prefetch_backoff = 0
+        fetcher._get_actions_per_node = partial(self._actions, fetcher, fetcher._get_actions_per_node)
+
+    def _actions(self, fetcher: Any, actions: Callable[[Any], _Actions], assignment: Any) -> _Actions:
+        """What aiokafka is to ask the broker now, and for how long the broker may hold it.
+
+        A fetch sent before a take has got what came with the last would leave those partitions out, and they would wait
+        for its end. So it is sent when they are taken.
+        """
+        fetcher._fetch_min_bytes = _MUCH_BYTES if self.gather_ms else 1
+        soon = self.options.fetch_max_wait_ms
+        fetcher._fetch_max_wait_ms = self.gather_ms or (soon if fetcher._records else max(soon, _IDLE_MS))
+        fetches, *others = actions(assignment)
+        if self._awaits and not self._wanted.keys().isdisjoint(fetcher._records):
+            fetches = []
+        return (fetches, *others)
 
     async def on_thread_stop(self) -> None:
         """Leave the group and stop; not waiting long for a broker that is away."""

@@ -14,6 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from streams.transport import BEGINNING, Batch, Hooks, LostRange, Options, batches, seek
+from streams.transport_pace import Pace
 from tests.kafka.broker import KafkaBroker
 from tests.streams.transport_world import Reader, create, produce, running, until
 
@@ -313,6 +314,80 @@ async def test_a_busy_partition_delays_no_other_of_the_same_application(kafka: s
         assert len(reader.values()) == 10  # its next batch is not fetched before this one is done
         release.set()
         await reader.read(20)
+
+
+def taken_by(reader: Reader) -> list[list[bytes | None]]:
+    """What each take brings, from now on."""
+    consumer: Any = reader.app.consumer
+    take, found = consumer._thread.take, list[list[bytes | None]]()
+
+    async def noted(*arguments: Any) -> Any:
+        taken = await take(*arguments)
+        found.append([record.value for piece in taken for record in piece.records])
+        return taken
+
+    consumer._thread.take = noted
+    return found
+
+
+async def test_a_partition_that_has_room_again_joins_the_take_that_waits(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a", 2)
+    produce(kafka, topic, [b"a"])
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def work(batch: Batch) -> None:
+        started.set()
+        await release.wait()
+
+    reader = Reader(kafka, topic, namespace, work=work)
+    async with running(reader.app):
+        await started.wait()
+        found = taken_by(reader)
+        produce(kafka, topic, [b"b"])
+        await until(lambda: found, "a take that began before ends with nothing")
+        consumer: Any = reader.app.consumer
+        await until(lambda: consumer._taking is not None, "the next one waits for the other partition")
+        found.clear()
+        release.set()
+        await reader.read(2)
+    assert found[0] == [b"b"], "it was not ended to ask anew"
+
+
+async def test_a_batch_that_is_done_at_once_is_followed_without_an_empty_take(
+    kafka: str, namespace: str
+) -> None:
+    topic = create(kafka, f"{namespace}.a")
+    reader = Reader(kafka, topic, namespace)
+    async with running(reader.app):
+        await until(lambda: reader.app.consumer.generation >= 0, "an assignment")
+        produce(kafka, topic, [b"0"])
+        await reader.read(1)
+        found = taken_by(reader)
+        for k in range(1, 21):
+            produce(kafka, topic, [str(k).encode()])
+            await reader.read(k + 1)
+    values = [value for values in found for value in values]
+    assert values == numbered(len(values), 21 - len(values))
+    assert sum(not each for each in found) <= 2, "each that ends with nothing has waited for a second"
+
+
+async def test_while_the_process_is_busy_records_gather_at_the_broker(kafka: str, namespace: str) -> None:
+    topic = create(kafka, f"{namespace}.a", 2)
+    reader = Reader(kafka, topic, namespace)
+    reader.app.consumer._pace = Pace(most_ms=3_000, free=0.0, full=1e-6)  # whatever it does is much
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    async with running(reader.app):
+        produce(kafka, topic, [b"first"])
+        await reader.read(1)
+        begun = len(reader.batches)
+        for k in range(30):
+            await producer.send_and_wait(topic, str(k).encode(), partition=k % 2)
+        await reader.read(31)
+    await producer.stop()
+    assert reader.values(0)[1:] == [str(k).encode() for k in range(0, 30, 2)]
+    assert reader.values(1) == [str(k).encode() for k in range(1, 30, 2)]
+    assert len(reader.batches) - begun < 15, "one by one they would be thirty"
 
 
 async def test_no_port_is_opened(kafka: str, namespace: str) -> None:
