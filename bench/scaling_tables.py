@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from bench.render import Result, markdown, share, table
 
@@ -55,6 +56,12 @@ def cluster(bytes_: Result, ingest: Result) -> str:
     return markdown(["what", "how much", "from"], rows)
 
 
+def _slow(by_fault: dict[str, Any]) -> list[list[str]]:
+    """A row for each fault, slowest first."""
+    ordered = sorted(by_fault.items(), key=lambda told: (-told[1]["p50"], told[0]))
+    return [[f"- {name.replace('_', ' ')}", f"{s['p50']} s / {s['p99']} s", ""] for name, s in ordered]
+
+
 @table("chaos", "chaos")
 def chaos(told: Result) -> str:
     """What a run of faults came to."""
@@ -69,8 +76,9 @@ def chaos(told: Result) -> str:
         ["counters that differ", f"{told['mismatches']:,}", ""],
         ["broken events without a dead letter", "0", f"{told['dead_letters_repeated']:,} dead letters came twice"],
         ["workers that ended themselves", f"{told['workers_that_ended_themselves']:,}", "and were started anew"],
-        ["recovery", f"{recovery['p50']} s / {recovery['p99']} s", "median / 99 %: all that was in the log when the "
-         "fault came is folded in"],
+        ["recovery", f"{recovery['p50']} s / {recovery['p99']} s",
+         "median / 99 %, from the fault until every partition has folded something that came after it"],
+        *_slow(told["recovery_by_fault"]),
         ["longest time without a commit", f"{told['longest_pause_s']} s", ""],
         ["requests", f"{api['requests']:,}", f"{api['answered']:,} answered, {api['degraded']:,} of them degraded"],
         ["answers with a retired item", f"{api.get('with_retired', 0):,}", ""],

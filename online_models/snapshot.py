@@ -209,9 +209,16 @@ def next_version(created: int, taken: Collection[str]) -> str:
 
     >>> next_version(7, ["0000000000007-000-aaaaaa"])[:17]
     '0000000000007-001'
+    >>> next_version(5, ["0000000000007-000-aaaaaa"])[:17]
+    '0000000000007-001'
     """
+    newest = max(taken, default="")
+    if newest:  # of a process whose clock was ahead, perhaps: the newest is the one written last
+        created = max(created, int(newest[:13]))
     moment = f"{created:013d}-"
     serials = [int(v.removeprefix(moment)[:3]) for v in taken if v.startswith(moment)]
+    if max(serials, default=0) >= 999:
+        return next_version(created + 1, ())
     return f"{moment}{max(serials, default=-1) + 1:03d}-{uuid.uuid4().hex[:6]}"
 
 

@@ -81,6 +81,11 @@ _COUNTERS = {
     ),
     "events_accepted": ("freshet_events_accepted", "Events put into the log over HTTP"),
     "failed": ("freshet_slates_failed", "Fresh slates that came out empty"),
+    "snapshots_not_saved": (
+        "freshet_snapshots_not_saved",
+        "Snapshots that could not be written; the one before stands",
+    ),
+    "clock_steps": ("freshet_clock_steps", "Times the machine's wall clock was set while this process ran"),
     "coalesced": ("freshet_slates_coalesced", "Actions whose slate a newer action of the user replaced"),
 }
 

@@ -28,6 +28,7 @@ from streams.bridge import bridged
 from streams.broadcast import BroadcastReader
 from streams.burn_watch import BurnWatch
 from streams.canary import CanaryWatch
+from streams.clock import Clock
 from streams.decisions import Decisions
 from streams.faust_app import FreshetApp, make_app, use_uvloop
 from streams.faust_app import run as run_apps
@@ -61,15 +62,8 @@ BEHIND = 300
 """Records waiting to be folded from which on slates keep to their share of the CPU."""
 FAREWELL_S = 5.0
 """How long a worker that ends waits for Kafka; within the grace of what ends it."""
-
-
 LET_GO_S = 5.0
 """How long partitions are held for what is on its way to Kafka when they are revoked; well within a rebalance."""
-
-
-def now_ms() -> int:
-    """The wall clock, ms."""
-    return time.time_ns() // 1_000_000
 
 
 class Worker:
@@ -78,6 +72,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.name = f"worker-{uuid.uuid4().hex[:12]}"
+        self.clock = Clock()
         client = build.kafka_client(settings)
         self.store = build.store(settings, patience_s=None, on_wait=self._waiting)
         self.outputs = Outputs(settings.namespace, client)
@@ -94,7 +89,7 @@ class Worker:
         self.publisher = Publisher(
             self.recommender, self.replica.learner, self.outputs, self.store, rules,
             partitions=settings.partitions, surface=build.default_surface(settings), n=settings.recommend_n,
-            now=now_ms, record_of=self._record_of, freshness=freshness,
+            now=self.clock.now_ms, record_of=self._record_of, freshness=freshness,
             meter=SlateMeter(self.registry),
         )  # fmt: skip
         if self.tracing is not None:
@@ -118,11 +113,11 @@ class Worker:
         self.decisions = Decisions(settings, client, self.store, self.recommender)
         self.canary = CanaryWatch(
             self.name, self.decisions, self.monitor, self.outputs, self.replica.learner.features,
-            now=now_ms, every_s=settings.results_interval_s, guard=Guard(**settings.canary.model_dump()),
+            now=self.clock.now_ms, every_s=settings.results_interval_s, guard=Guard(**settings.canary.model_dump()),
         )  # fmt: skip
         self.burns = BurnWatch(
             self.name, self.decisions.log, {"freshness": (0.01, lambda: metrics.late(freshness))}, self._signal,
-            now=now_ms, clock=time.monotonic,
+            now=self.clock.now_ms, clock=time.monotonic,
         )  # fmt: skip
         self._long = asyncio.Semaphore(LONG_AT_ONCE)
         self.watchdog = Watchdog(settings.watchdog_s)
@@ -202,6 +197,8 @@ class Worker:
         return app
 
     async def _fold(self, batch: Batch) -> None:
+        if batch.records:
+            self.clock.heard(batch.records[-1].timestamp)
         async with self._long if len(batch.records) >= LONG else nullcontext():
             await self.ingest.batch(batch)
         self.watchdog.beat()
@@ -229,7 +226,7 @@ class Worker:
 
     async def _state_lost(self, partition: int, was: int, now: int) -> None:
         self.ingest.stats["states_lost"] += 1
-        self.monitor.tell(ops_signals.state_lost(partition, was, now, now_ms()))
+        self.monitor.tell(ops_signals.state_lost(partition, was, now, self.clock.now_ms()))
         log.error(
             "Redis has lost commits of partition %d: it was at %d and is at %d. They are folded again from there; "
             "where the log is long, faster:  freshet rebuild", partition, was, now,
@@ -250,7 +247,7 @@ class Worker:
 
     def _lost(self, lost: LostRange) -> None:
         self.ingest.stats["lost_ranges"] += 1
-        self.monitor.lost_range(lost.partition, lost.position, lost.log_start, now_ms())
+        self.monitor.lost_range(lost.partition, lost.position, lost.log_start, self.clock.now_ms())
         log.error(
             "%s-%d: position %d is below the log's start %d; the partition is stopped. "
             "To go on from what is retained:  freshet rebuild",
@@ -321,7 +318,7 @@ class Worker:
     async def _farewell(self) -> None:
         """Tell the others what they do not know yet, and save it, whether they can be told or not."""
         said = self.replica.say(self._spans)
-        image = self.replica.image(now_ms(), self.deltas.positions)
+        image = self.replica.image(self.clock.now_ms(), self.deltas.positions)
         try:
             async with asyncio.timeout(FAREWELL_S):
                 await self._tell(said)
@@ -330,12 +327,12 @@ class Worker:
         try:
             await asyncio.to_thread(image.write, self.snapshots)
         except OSError as error:
-            log.error("the snapshot was not saved: %s; the one before stands", error)
+            self._not_saved(error)
 
     async def save(self) -> str:
         """A snapshot now: copied on the loop, right after what it holds was put into a delta; written off it."""
         said = self.replica.say(self._spans)
-        image = self.replica.image(now_ms(), self.deltas.positions)
+        image = self.replica.image(self.clock.now_ms(), self.deltas.positions)
         await self._tell(said)
         version = await asyncio.to_thread(image.write, self.snapshots)
         self._saved_s = time.monotonic()
@@ -344,7 +341,7 @@ class Worker:
     def _expose(self) -> None:
         parts = (
             self.ingest, self.slates, self.replica, self.publisher, self.replica.learner, self.recommender, self.store,
-            self.outputs,
+            self.outputs, self.clock,
         )  # fmt: skip
         sources: list[Callable[[], Mapping[str, int]]] = [partial(getattr, part, "stats") for part in parts]
         gauges = {
@@ -433,7 +430,9 @@ class Worker:
                 if part is None or (held.own.next or 0) < part.log_end:
                     continue
                 idle = time.monotonic() - part.last_batch_s > idle_s
-                mark = now_ms() - self.settings.allowed_lateness_ms if idle else part.fold.watermark
+                mark = (
+                    self.clock.now_ms() - self.settings.allowed_lateness_ms if idle else part.fold.watermark
+                )
                 await self.ingest.tick(held, mark)
 
     async def _follow(self) -> None:
@@ -452,7 +451,11 @@ class Worker:
             try:
                 await self.save()
             except OSError as error:
-                log.error("the snapshot was not saved: %s; the one before stands", error)
+                self._not_saved(error)
+
+    def _not_saved(self, error: OSError) -> None:
+        self.ingest.stats["snapshots_not_saved"] += 1
+        log.error("the snapshot was not saved: %s; the one before stands", error)
 
 
 async def serve(settings: Settings, role: str) -> None:

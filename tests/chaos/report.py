@@ -17,7 +17,7 @@ RESULTS = Path(__file__).resolve().parents[2] / "bench" / "results" / "chaos.jso
 def measured(world: World) -> dict[str, Any]:
     """Counts of a run that has settled."""
     load, asking = world.current, world.asking
-    recovered, answered = np.array(world.recoveries), np.array(asking.seconds or [0.0])
+    answered = np.array(asking.seconds or [0.0])
     return {
         "seed": world.seed,
         "date": time.strftime("%Y-%m-%d"),
@@ -28,16 +28,24 @@ def measured(world: World) -> dict[str, Any]:
         "late_or_out_of_order": load.late,
         "broken": len(load.broken),
         "workers_that_ended_themselves": world.ended_by_themselves,
-        "recovery_s": {
-            "p50": round(float(np.quantile(recovered, 0.5)), 2),
-            "p99": round(float(np.quantile(recovered, 0.99)), 2),
-            "max": round(float(recovered.max()), 2),
+        "recovery_s": _seconds([s for _, s in world.recoveries]),
+        "recovery_by_fault": {
+            fault: _seconds([s for of, s in world.recoveries if of == fault])
+            for fault in sorted(world.faults)
         },
         "longest_pause_s": round(world.longest_pause_s, 2),
         "api": {
             **dict(sorted(asking.stats.items())),
             "p99_ms": round(1_000 * float(np.quantile(answered, 0.99)), 1),
         },
+    }
+
+
+def _seconds(took: list[float]) -> dict[str, float]:
+    return {
+        "p50": round(float(np.quantile(took, 0.5)), 2),
+        "p99": round(float(np.quantile(took, 0.99)), 2),
+        "max": round(max(took), 2),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import resource
 import sys
 import threading
 import time
@@ -17,14 +16,18 @@ import httpx
 import orjson
 import redis
 
+from online_models.snapshot import SnapshotStore
 from streams import settings as freshet_settings
 from streams.children import LOOPBACK, Child, free_port
 from tests.chaos.asking import Asking
 from tests.chaos.load import ITEMS, Load
 from tests.end_to_end.harness import PARTITIONS, ROOT, Deployment, until
 from tests.faults.proxy import CuttingProxy
+from tests.support.small_disk import CannotMount, SmallDisk
+from tests.support.wall_clock import WallClock
 
 PATIENCE_S = 240.0
+JUMPS_S = (3_600.0, -3_600.0, 86_400.0, -600.0)
 
 
 class World:
@@ -35,7 +38,7 @@ class World:
         self.random = random.Random(seed)
         self.seed = seed
         self.faults: Counter[str] = Counter()
-        self.recoveries: list[float] = []
+        self.recoveries: list[tuple[str, float]] = []
         self.longest_pause_s = 0.0
         self.ended_by_themselves = 0
         self._ended = ExitStack()
@@ -44,6 +47,12 @@ class World:
         self.running = Deployment(broker.bootstrap, server.url, namespace, folder, given)
         self._ended.callback(self.running.close)
         self._folder = folder
+        self._snapshots = Path(self.running.settings.snapshot_dir)
+        try:
+            self.disk: SmallDisk | None = self._ended.enter_context(SmallDisk(self._snapshots))
+        except CannotMount:
+            self.disk = None
+        self._clocks: dict[Child, WallClock] = {}
         self._redis = redis.Redis(host=LOOPBACK, port=server.port, protocol=2, socket_timeout=1, retry=None)
         self._gone: list[Child] = []
         self._watching = threading.Event()
@@ -57,9 +66,14 @@ class World:
             self.running.raw("catalog", f"i{k}", orjson.dumps(item))
         self.running.flush()
         for _ in range(workers):
-            self.running.worker()
+            self._worker()
         self.api = self._serve()
         self.running.wait_for_claims([0] * PARTITIONS)
+
+    def _worker(self) -> None:
+        """One more, with a wall clock of its own."""
+        clock = WallClock(self._folder, f"clock-{len(self.running.workers)}")
+        self._clocks[self.running.worker(env=clock.env)] = clock
 
     def _serve(self) -> str:
         port = free_port()
@@ -117,24 +131,25 @@ class World:
             if not worker.running and worker not in self._gone:
                 self._gone.append(worker)
                 self.ended_by_themselves += 1
-                self.running.worker()
+                self._worker()
         return [worker for worker in self.running.workers if worker.running]
 
-    def recover(self, fault: str, begun: float, before: dict[int, int]) -> None:
-        """Until all that was in the log when the fault came is folded in."""
+    def recover(self, fault: str, begun: float) -> None:
+        """Until something that came into the log after the fault is folded in of every partition."""
+        beyond = dict(self.current.delivered)
 
         def folded() -> bool:
             self.workers()
             positions = self.positions()
-            return positions is not None and all(positions[p] >= at for p, at in before.items())
+            return positions is not None and all(positions[p] > at for p, at in beyond.items())
 
         until(
             folded,
             PATIENCE_S,
-            lambda: f"after {fault}: {before} folded, at {self.positions()}\n{self._told()}",
+            lambda: f"after {fault}: more than {beyond} folded, at {self.positions()}\n{self._told()}",
         )
-        self.recoveries.append(time.monotonic() - begun)
-        print(f"{sum(self.faults.values()):4} {fault:15} {self.recoveries[-1]:6.1f} s", flush=True)
+        self.recoveries.append((fault, time.monotonic() - begun))
+        print(f"{sum(self.faults.values()):4} {fault:15} {self.recoveries[-1][1]:6.1f} s", flush=True)
 
     def _told(self) -> str:
         """Last words of whoever runs."""
@@ -146,16 +161,16 @@ class World:
     def hurt(self, fault: str) -> None:
         """One fault from its beginning to when all is well again."""
         workers = self.workers()
-        begun, before = time.monotonic(), dict(self.current.delivered)
+        begun = time.monotonic()
         self.faults[fault] += 1
         action: Callable[[Child], None] = getattr(self, f"_{fault}")
         action(self.random.choice(workers))
-        self.recover(fault, begun, before)
+        self.recover(fault, begun)
 
     def _kill(self, worker: Child) -> None:
         worker.kill()
         self._gone.append(worker)
-        self.running.worker()
+        self._worker()
 
     def _stall(self, worker: Child) -> None:
         worker.pause()
@@ -164,7 +179,7 @@ class World:
 
     def _add(self, worker: Child) -> None:
         if len(self.workers()) < PARTITIONS:
-            self.running.worker()
+            self._worker()
 
     def _remove(self, worker: Child) -> None:
         if len(self.workers()) > 1:
@@ -187,17 +202,36 @@ class World:
         self.proxy.share = 0.0
 
     def _full_disk(self, worker: Child) -> None:
-        """No file of this worker may grow beyond a little more than its log, until a snapshot was refused."""
-        soft, hard = resource.prlimit(worker.pid, resource.RLIMIT_FSIZE)
-        small = worker.log.stat().st_size + 20_000
-        told = worker.log.read_text().count("snapshot was not saved")
-        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (small, hard))
+        """The disk of the snapshots is full until every worker has said so; then there is room again."""
+        if self.disk is None:
+            raise CannotMount("there is no disk to be filled")
+        until(lambda: bool(self._saved()), PATIENCE_S, lambda: f"a snapshot\n{worker.tail()}")
+        before = {w: refusals(w) for w in self.workers()}
+
+        def refused() -> bool:
+            self.disk.fill()  # type: ignore[union-attr]
+            return all(refusals(w) > told for w, told in before.items() if w.running)
+
+        until(refused, PATIENCE_S, lambda: f"snapshots are refused\n{self._told()}")
+        good = self._saved()
+        assert SnapshotStore(self._snapshots).latest() is not None, "the last good one stands"
+        self.disk.empty()
+        until(lambda: self._saved() > good, PATIENCE_S, lambda: f"one newer than {good}\n{self._told()}")
+
+    def _saved(self) -> str:
+        return max(SnapshotStore(self._snapshots).versions(), default="")
+
+    def _clock_jump(self, worker: Child) -> None:
+        """A worker's wall clock is set, and set right again once it has folded on with it."""
+        clock, told = self._clocks[worker], _steps(worker)
+        clock.set_s(self.random.choice(JUMPS_S))
         until(
-            lambda: worker.log.read_text().count("snapshot was not saved") > told or not worker.running,
-            PATIENCE_S, lambda: f"a snapshot is refused\n{worker.tail()}",
+            lambda: _steps(worker) > told or not worker.running, PATIENCE_S,
+            lambda: f"the step is seen\n{worker.tail()}",
         )  # fmt: skip
-        if worker.running:
-            resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (soft, hard))
+        goal = sum(self.current.delivered.values()) + 200
+        until(lambda: sum(self.positions() or []) > goal, PATIENCE_S, lambda: f"on to {goal}\n{self._told()}")
+        clock.set_s(0.0)
 
     def retire(self, item: str) -> None:
         """Take an item out of the catalogue, for good."""
@@ -211,3 +245,12 @@ def _ready(url: str) -> bool:
         return httpx.get(f"{url}/readyz", timeout=2.0).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+def refusals(worker: Child) -> int:
+    """How often a worker said that the disk took no snapshot."""
+    return worker.log.read_text().count("the snapshot was not saved: [Errno 28]")
+
+
+def _steps(worker: Child) -> int:
+    return worker.log.read_text().count("clock has stepped")

@@ -152,14 +152,14 @@ class Deployment:
 
     # ------------------------------------------------------------------ workers
 
-    def worker(self, **given: Any) -> Child:
-        """Start one more worker."""
+    def worker(self, env: Mapping[str, str] | None = None, **given: Any) -> Child:
+        """Start one more worker; ``env`` are further variables of its process."""
         plain = {name: getattr(self.settings, name) for name in Settings.model_fields}
-        env = freshet_settings.as_environment(freshet_settings.load(**{**plain, **given}))
+        settings = freshet_settings.as_environment(freshet_settings.load(**{**plain, **given}))
         child = Child(
             [sys.executable, "-m", "streams", "worker"],
             log=self._folder / f"worker-{len(self.workers)}.log",
-            env=env,
+            env={**settings, **(env or {})},
             cwd=ROOT,
         )
         child.start()

@@ -106,11 +106,11 @@ class Stack:
 
     def worker(self, name: str, **labels: str) -> float | None:
         """A metric of the worker, summed over what has these labels; None where it is not exported."""
-        return _metric(self.metrics_port, name, labels)
+        return metric(self.metrics_port, name, labels)
 
     def served(self, name: str, port: int = 0, **labels: str) -> float | None:
         """A metric of the API."""
-        return _metric(port or self.http_port, name, labels)
+        return metric(port or self.http_port, name, labels)
 
     def signal(self, prefix: str) -> bool:
         """Whether a drift signal of that name has come since the stack was started."""
@@ -148,7 +148,8 @@ def _status(url: str, timeout_s: float = 2.0) -> int:
         return 0
 
 
-def _metric(port: int, name: str, labels: Mapping[str, str]) -> float | None:
+def metric(port: int, name: str, labels: Mapping[str, str]) -> float | None:
+    """A metric, summed over what has these labels; None where it is not exported."""
     try:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=2.0) as answer:
             text = answer.read().decode()
