@@ -49,7 +49,7 @@ class World:
         self._folder = folder
         self._snapshots = Path(self.running.settings.snapshot_dir)
         try:
-            self.disk: SmallDisk | None = self._ended.enter_context(SmallDisk(self._snapshots))
+            self.disk: SmallDisk | None = self._ended.enter_context(SmallDisk(self._snapshots, megabytes=512))
         except CannotMount:
             self.disk = None
         self._clocks: dict[Child, WallClock] = {}
@@ -160,12 +160,23 @@ class World:
 
     def hurt(self, fault: str) -> None:
         """One fault from its beginning to when all is well again."""
-        workers = self.workers()
+        owners = self._owners()
         begun = time.monotonic()
         self.faults[fault] += 1
         action: Callable[[Child], None] = getattr(self, f"_{fault}")
-        action(self.random.choice(workers))
+        action(self.random.choice(owners))
         self.recover(fault, begun)
+
+    def _owners(self) -> list[Child]:
+        """Workers that have had a partition; one that is still starting would not be missed."""
+        owners: list[Child] = []
+
+        def found() -> bool:
+            owners[:] = [w for w in self.workers() if " is ours; " in w.log.read_text()]
+            return bool(owners) and len(self.current.delivered) == PARTITIONS
+
+        until(found, PATIENCE_S, lambda: f"a worker with a partition\n{self._told()}")
+        return owners
 
     def _kill(self, worker: Child) -> None:
         worker.kill()
