@@ -27,7 +27,8 @@ MAX_VALUES = 4_000_000
 class Delta:
     """What one worker learnt in one mix interval.
 
-    ``spans`` says per source partition which commits are covered: (epoch, first seq, last seq).
+    ``spans`` says per source partition which commits are covered: (epoch, first seq, last seq); ``lineage`` which
+    models it is meant for (:mod:`online_models.generations`).
     """
 
     worker: str
@@ -35,6 +36,7 @@ class Delta:
     interactions: tuple[Interaction, ...] = ()
     learners: Mapping[str, Arrays] = field(default_factory=dict)  # counters and gradient sums, by learner
     spans: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
+    lineage: int = 0
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def encode(delta: Delta) -> bytes:
             "v": 1,
             "worker": delta.worker,
             "number": delta.number,
+            "lineage": delta.lineage,
             "interactions": pack(_columns(delta.interactions)),
             "learners": {name: pack(arrays) for name, arrays in delta.learners.items()},
             "spans": {str(p): list(span) for p, span in delta.spans.items()},
@@ -106,6 +109,7 @@ def decode(raw: bytes) -> Delta:
             interactions=tuple(_rows(unpack(plain["interactions"]))),
             learners={name: unpack(arrays) for name, arrays in plain["learners"].items()},
             spans={int(p): (int(a), int(b), int(c)) for p, (a, b, c) in plain["spans"].items()},
+            lineage=int(plain.get("lineage", 0)),
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DeltaRefused(f"not a delta: {error}") from error

@@ -2,6 +2,9 @@
 
 Only what a partition owns (users, counters, positions) has generations. Item numbers are shared: they never change
 their meaning, and what was learnt refers to them.
+
+What was learnt has a lineage: the generation it was learnt anew with, 0 for what began with the namespace. Snapshots
+and deltas say theirs, so that nothing learnt before a rebuild is added to what was learnt by it.
 """
 
 from __future__ import annotations
@@ -19,8 +22,14 @@ async def begin(store: Store, partitions: int) -> int:
     return generation
 
 
-async def swap(store: Store) -> None:
-    """Put the store's generation in force: workers and API go over within a second or two."""
+async def swap(store: Store, *, learnt: bool = False) -> None:
+    """Put the store's generation in force: workers and API go over within a second or two.
+
+    Args:
+        learnt: the models were learnt anew with it; their snapshot has been saved.
+    """
+    if learnt:  # first: who sees the generation must see the lineage, too
+        await store.redis.set(f"{store.namespace}:lineage", store.generation)
     await store.redis.set(f"{store.namespace}:generation", store.generation)
 
 

@@ -179,7 +179,8 @@ class VectorIndex:
         graph.set_num_threads(1)
         if len(ids):
             graph.add_items(vectors, ids, num_threads=1)
-        self._built = (graph, ids)
+        if self._building is threading.current_thread():  # else other vectors were loaded meanwhile
+            self._built = (graph, ids)
 
     def _swap(self) -> None:
         """Take a finished graph over, with what moved while it was built."""

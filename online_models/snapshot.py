@@ -100,11 +100,16 @@ class Snapshots(ABC):
     def size(self, version: str) -> int:
         """How much a snapshot takes, bytes."""
 
-    def latest(self) -> Snapshot | None:
-        """The newest snapshot that holds; a corrupt one is skipped for the one before. None where there is none."""
+    def latest(self, lineage: int | None = None) -> Snapshot | None:
+        """The newest snapshot that holds; a corrupt one is skipped for the one before. None where there is none.
+
+        Args:
+            lineage: look only at snapshots of this lineage, and at those that were restored by hand.
+        """
         for version in reversed(self.versions()):
             try:
-                return self.load(version)
+                if lineage is None or _is_of(self.manifest(version), lineage):
+                    return self.load(version)
             except SnapshotCorrupt:
                 continue
         return None
@@ -120,6 +125,10 @@ class Snapshots(ABC):
             schema=old.manifest.schema,
             notes=notes,
         )
+
+
+def _is_of(manifest: Manifest, lineage: int) -> bool:
+    return "restored_from" in manifest.notes or int(manifest.notes.get("lineage", 0)) == lineage
 
 
 class SnapshotStore(Snapshots):
@@ -212,9 +221,8 @@ def next_version(created: int, taken: Collection[str]) -> str:
     >>> next_version(5, ["0000000000007-000-aaaaaa"])[:17]
     '0000000000007-001'
     """
-    newest = max(taken, default="")
-    if newest:  # of a process whose clock was ahead, perhaps: the newest is the one written last
-        created = max(created, int(newest[:13]))
+    # not before any there is, of a process whose clock was ahead, perhaps: the newest is the one written last
+    created = max([created, *(int(v[:13]) for v in taken if v[:13].isdigit())])
     moment = f"{created:013d}-"
     serials = [int(v.removeprefix(moment)[:3]) for v in taken if v.startswith(moment)]
     if max(serials, default=0) >= 999:

@@ -309,6 +309,14 @@ class Store(Patient):
 
         return await self._patiently("follow", attempt)
 
+    async def lineage(self) -> int:
+        """The generation that the models in force were learnt anew with; 0 before any rebuild."""
+
+        async def attempt() -> int:
+            return int(await self._redis.get(f"{self.namespace}:lineage") or 0)
+
+        return await self._patiently("lineage", attempt)
+
     async def _check_partitions(self, partitions: int, generation: int) -> None:
         name = f"{self.root(generation)}partitions"
         stored = int(await self._redis.get(name) or 0)

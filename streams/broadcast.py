@@ -49,6 +49,7 @@ class BroadcastReader:
         self._from_end = from_end
         self._wait, self._most = fetch_max_wait_ms, most
         self._ends: dict[int, int] = {}
+        self._rewound = False
 
     async def run(self) -> None:
         """Hear for ever; a broker that is away is waited for."""
@@ -58,6 +59,11 @@ class BroadcastReader:
             except KafkaError as error:
                 log.warning("%s: %s; trying again", self.topic, type(error).__name__)
                 await asyncio.sleep(1.0)
+
+    def rewind(self, positions: Mapping[int, int]) -> None:
+        """Hear again from given positions on; a partition not named from its beginning."""
+        self.positions = dict(positions)
+        self._rewound = True
 
     async def _session(self) -> None:
         consumer = AIOKafkaConsumer(
@@ -71,10 +77,16 @@ class BroadcastReader:
         try:
             await self._assign(consumer)
             while True:
+                if self._rewound:
+                    self._rewound = False
+                    await self._assign(consumer)
                 await self._check_caught_up(consumer)
                 fetched = await consumer.getmany(timeout_ms=1_000, max_records=self._most)
                 for place, records in fetched.items():
-                    await self._hear(records)
+                    if not self._rewound:
+                        await self._hear(records)
+                    if self._rewound:
+                        break
                     self.positions[place.partition] = records[-1].offset + 1
         finally:
             await consumer.stop()

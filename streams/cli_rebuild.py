@@ -24,12 +24,19 @@ def rebuild(
         bool,
         typer.Option("--clean", help="Only remove what a rebuild has replaced; there is no way back then"),
     ] = False,
+    keep_models: Annotated[
+        bool,
+        typer.Option(
+            "--keep-models", help="Leave what was learnt as it is: where the log holds less than taught it"
+        ),
+    ] = False,
     as_json: AsJson = False,
     given: Given = None,
 ) -> None:
-    """Fold the log into new keys beside the old ones, then swap; workers and API go over by themselves.
+    """Fold the log into new keys and learn the models anew, beside the old ones, then swap.
 
-    After a change of the partition count, or where the log has lost records that were not folded yet.
+    Workers and API go over by themselves. After a change of the partition count, or where the log has lost records
+    that were not folded yet, or where something wrong was learnt that the log no longer holds.
     """
     loaded = load(given)
     import asyncio
@@ -41,14 +48,16 @@ def rebuild(
         removed = asyncio.run(implementation.clean(loaded))
         typer.echo(f"{removed} keys of older generations removed")
         return
-    job = implementation.Rebuild(loaded, since=moment(since), told=None if as_json else _told)
+    job = implementation.Rebuild(
+        loaded, since=moment(since), learning=not keep_models, told=None if as_json else _told
+    )
     done = asyncio.run(job.run())
     if as_json:
         print_json(asdict(done))
         return
     typer.echo(
-        f"generation {done.generation} is in force: {done.records} records in {done.seconds:.0f} s. The one before is "
-        "kept until:  freshet rebuild --clean"
+        f"generation {done.generation} is in force: {done.records} records in {done.seconds:.0f} s; models: "
+        f"{done.snapshot or 'as before'}. The one before is kept until:  freshet rebuild --clean"
     )
 
 

@@ -44,6 +44,10 @@ _COUNTERS = {
     ),
     "deltas_heard": ("freshet_deltas_heard", "Deltas of other workers applied"),
     "deltas_refused": ("freshet_deltas_refused", "Deltas that could not be read or would do harm"),
+    "deltas_of_other_lineage": (
+        "freshet_deltas_of_other_lineage",
+        "Deltas passed over because the models were learnt anew by a rebuild",
+    ),
     "served": ("freshet_slates_published", "Fresh slates published after an action"),
     "skipped": ("freshet_slates_skipped", "Fresh slates the CPU budget left out"),
     "store_waits": ("freshet_store_waits", "Times Redis had to be waited for"),
@@ -78,6 +82,10 @@ _COUNTERS = {
     "exposures_not_logged": (
         "freshet_exposures_not_logged",
         "Slates answered whose exposure the log did not take",
+    ),
+    "producers_renewed": (
+        "freshet_producers_renewed",
+        "Times the broker took nothing more from a producer and another one went on",
     ),
     "events_accepted": ("freshet_events_accepted", "Events put into the log over HTTP"),
     "failed": ("freshet_slates_failed", "Fresh slates that came out empty"),

@@ -6,20 +6,29 @@ import asyncio
 import base64
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    RecordListTooLargeError,
+)
 
 from streams.validation import Rejected
 
 log = logging.getLogger(__name__)
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+
+_SPENT = (OutOfOrderSequenceNumber, InvalidProducerEpoch)
+"""What an idempotent producer hears for ever once a batch was refused: aiokafka counts it, the broker does not."""
 
 BATCH_BYTES = 256 * 1024
 """Of one partition, waiting for a request: a full one makes its sender wait. 16 kB, four slates, as it comes."""
@@ -47,20 +56,29 @@ class Outputs:
     Args:
         namespace: prefix of every topic.
         client: arguments of the Kafka client (bootstrap servers, security).
+        now: the time of what is produced, ms; the producer's wall clock where none is given.
     """
 
     def __init__(
-        self, namespace: str, client: Mapping[str, Any], *, max_request_bytes: int = 2_097_152
-    ) -> None:
+        self, namespace: str, client: Mapping[str, Any], *, max_request_bytes: int = 2_097_152,
+        now: Callable[[], int] | None = None,
+    ) -> None:  # fmt: skip
         self.namespace = namespace
         self._client = dict(client)
         self._max = max_request_bytes
         self.stats: Counter[str] = Counter()
         self._producer: AIOKafkaProducer | None = None
+        self._now = now
+        self._spent: AIOKafkaProducer | None = None
+        self._renewing = asyncio.Lock()
 
     async def start(self) -> None:
         """Connect."""
-        self._producer = AIOKafkaProducer(
+        self._producer = self._made()
+        await self._producer.start()
+
+    def _made(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
             **self._client,
             acks="all",
             enable_idempotence=True,
@@ -69,7 +87,23 @@ class Outputs:
             max_request_size=self._max,
             request_timeout_ms=30_000,
         )
-        await self._producer.start()
+
+    async def _renew(self) -> None:
+        """Put another producer in place of one that the broker takes nothing from any more."""
+        async with self._renewing:
+            spent = self._spent
+            if spent is None:
+                return
+            log.error("the broker takes nothing more from this producer: another one goes on")
+            fresh = self._made()
+            try:
+                await fresh.start()
+            except KafkaError:
+                await fresh.stop()
+                raise
+            self._producer, self._spent = fresh, None
+            self.stats["producers_renewed"] += 1
+        await spent.stop()
 
     async def start_patiently(self, pause_s: float = 1.0) -> None:
         """Connect; a broker that is away is waited for."""
@@ -104,14 +138,23 @@ class Outputs:
         """Hand one record over; the answer is awaited for its acknowledgement."""
         if self._producer is None:
             raise RuntimeError("the producer is not started: await start() first")
-        future: asyncio.Future[Any] = await self._producer.send(
+        if self._spent is not None:
+            await self._renew()
+        producer = self._producer
+        future: asyncio.Future[Any] = await producer.send(
             f"{self.namespace}.{message.topic}",
             key=message.key.encode(),
             value=message.value,
             partition=message.partition,
             headers=list(message.headers),
+            timestamp_ms=None if self._now is None else self._now(),
         )
+        future.add_done_callback(lambda done: self._look(done, producer))
         return future
+
+    def _look(self, done: asyncio.Future[Any], producer: AIOKafkaProducer) -> None:
+        if not done.cancelled() and isinstance(done.exception(), _SPENT) and producer is self._producer:
+            self._spent = producer
 
     async def deliver(self, messages: Iterable[Message], *, pause_s: float = 0.5) -> None:
         """Produce and wait until every record is acknowledged; a broker that is away is waited for.
@@ -131,6 +174,7 @@ class Outputs:
                 self.stats["outputs_too_large"] += 1
                 log.error("%s: a record of %d bytes is too large", message.topic, len(message.value or b""))
             if left:
+                log.warning("%d records were not taken by Kafka (%r); trying again", len(left), failed[-1][1])
                 await asyncio.sleep(pause_s)
 
     async def attempt(self, message: Message) -> asyncio.Future[Any]:

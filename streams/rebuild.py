@@ -3,7 +3,8 @@
 Workers and API go on with the old generation meanwhile. The new one is built by the worker's own fold, from all
 partitions in the order of the records' time, so that a user whose partition has changed is still read in order. What
 the first run produced (dead letters, receipts, slates) is not produced again, and nobody is owed a slate afterwards.
-What was learnt (weights, sources) is not touched: it lives in the snapshots and the deltas.
+What the events teach is learnt beside the models in force (:mod:`streams.relearn`), saved as a snapshot, and put in
+force together with the state.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from aiokafka import ConsumerRecord
 
 from online_models import generations
 from online_models.errors import SettingsError
-from online_models.interning import Interner
 from online_models.state import Outcome, PartitionFold
 from online_models.store import Store, Write
 from streams import build
@@ -28,6 +28,7 @@ from streams.log_reader import LogReader
 from streams.outputs import Message
 from streams.partitioner import partition_of
 from streams.positions import Held
+from streams.relearn import Relearnt
 from streams.settings import Settings
 from streams.transport_batch import Batch, Record
 
@@ -50,6 +51,7 @@ class Rebuilt:
     seconds: float = 0.0
     positions: dict[int, int] = field(default_factory=dict)
     stats: dict[str, int] = field(default_factory=dict)
+    snapshot: str = ""  # of what was learnt; empty where the models in force stay
 
 
 class _Silent:
@@ -59,11 +61,16 @@ class _Silent:
         """Nothing."""
 
 
-class _Unlearnt:
-    """In place of what follows a commit: nothing is learnt, and debts count as settled."""
+class _Effects:
+    """In place of what follows a commit: debts count as settled, and it is learnt from where that is wanted."""
+
+    def __init__(self) -> None:
+        self.relearnt: Relearnt | None = None
 
     def committed(self, held: Held, outcome: Outcome) -> None:
         """Settle what the fold owes: the users were served when it happened."""
+        if self.relearnt is not None:
+            self.relearnt.learn(outcome)
         for user_id, cause in list(held.state.fold.owing.items()):
             held.state.fold.published(user_id, cause)
 
@@ -101,6 +108,7 @@ class Rebuild:
 
     Args:
         since: fold the log from this time on, ms; None is from its beginning.
+        learning: whether the models are learnt anew, too; else those in force stay.
         told: called with (records folded, records to fold) now and then.
     """
 
@@ -109,15 +117,19 @@ class Rebuild:
         settings: Settings,
         *,
         since: int | None = None,
+        learning: bool = True,
         told: Callable[[int, int], None] | None = None,
     ) -> None:
         self._settings, self._told = settings, told
         self._store = build.store(settings, patience_s=None)
         self._reader = LogReader(f"{settings.namespace}.events", build.kafka_client(settings), since=since)
         self._owned = _Owned(self._store)
+        self._effects = _Effects()
+        self._models = Relearnt(settings, self._store)
+        self._learning = learning
         self._ingest = Ingest(
-            self._store, _Silent(), Interner(), _Unlearnt(), build.fold_policy(settings), build.rules(settings),  # type: ignore[arg-type]
-            partitions=settings.partitions, clock=time.monotonic,
+            self._store, _Silent(), self._models.replica.interner, self._effects,  # type: ignore[arg-type]
+            build.fold_policy(settings), build.rules(settings), partitions=settings.partitions, clock=time.monotonic,
         )  # fmt: skip
         self._ingest.positions = self._owned  # type: ignore[assignment]
         self._result = Rebuilt(0)
@@ -128,6 +140,7 @@ class Rebuild:
         Raises:
             SettingsError: the topic has another number of partitions than the settings say.
             StoreRefused: Redis may evict state.
+            OSError: the snapshot of what was learnt could not be written; nothing was put in force.
         """
         began = time.monotonic()
         try:
@@ -139,6 +152,7 @@ class Rebuild:
             await self._finish()
         finally:
             await self._reader.close()
+            await self._models.close()
             await self._store.close()
         self._result.seconds = time.monotonic() - began
         return self._result
@@ -153,8 +167,12 @@ class Rebuild:
         await self._store.check()
         await generations.clean(self._store)
         self._result.generation = await generations.begin(self._store, partitions)
-        names = await self._store.interned()
-        self._ingest.interner.add([(name, number) for number, name in enumerate(names)])
+        await self._models.replica.learn_names()
+        if self._learning:
+            self._learning = await self._models.begin()
+            self._effects.relearnt = self._models if self._learning else None
+            if not self._learning:
+                log.warning("learning is frozen: the models in force stay")
         for partition in range(partitions):
             held = Held(await self._store.claim(partition), 0)
             await self._ingest.claimed(held)
@@ -209,7 +227,9 @@ class Rebuild:
             await self._owned.finish(partition, self._reader.reached[partition])
         self._result.positions = dict(self._reader.reached)
         self._result.stats = dict(self._ingest.stats)
-        await generations.swap(self._store)
+        if self._learning:
+            self._result.snapshot = await self._models.save(self._result.generation)
+        await generations.swap(self._store, learnt=self._learning)
         log.info("generation %d is in force, up to %s", self._result.generation, self._result.positions)
 
 

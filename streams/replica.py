@@ -103,6 +103,7 @@ class Replica:
         self.learner, self.catalog, self.interner = learner, catalog, interner
         self.stats: Counter[str] = Counter()
         self.rejected: list[tuple[Rejected, ConsumerRecord]] = []
+        self.lineage = 0
         self._store, self._rules = store, rules
         self._heard: dict[str, int] = {}
         self._said = 0
@@ -158,11 +159,17 @@ class Replica:
         counters = split(learners.pop("counters"), COUNTS_IN_ONE) if "counters" in learners else []
         pieces = [interactions[k : k + MOST_IN_ONE] for k in range(0, len(interactions), MOST_IN_ONE)]
         said = [
-            Delta(self.worker, self._said + k, piece, {"counters": counts} if counts else {})
+            Delta(
+                self.worker,
+                self._said + k,
+                piece,
+                {"counters": counts} if counts else {},
+                lineage=self.lineage,
+            )
             for k, (piece, counts) in enumerate(zip_longest(pieces, counters, fillvalue=()), start=1)
         ]
         if learners and not said:
-            said = [Delta(self.worker, self._said + 1)]
+            said = [Delta(self.worker, self._said + 1, lineage=self.lineage)]
         if said:
             said[-1] = replace(said[-1], learners={**said[-1].learners, **learners}, spans=dict(spans))
         self._said += len(said)
@@ -181,14 +188,21 @@ class Replica:
             await self._hear(delta, 0.0 if left >= BEHIND else PAUSE_S)
 
     async def _hear(self, delta: Delta, pause_s: float) -> None:
+        if delta.lineage != self.lineage:
+            self.stats["deltas_of_other_lineage"] += 1
+            return
         if delta.number <= self._heard.get(delta.worker, 0):
             return
         newest = max((x.item for x in delta.interactions), default=-1)
         if newest >= len(self.interner):
             await self.learn_names()
+        if delta.lineage != self.lineage:  # others were restored while names were asked for
+            return
         self._heard[delta.worker] = delta.number
         try:
             for part in parts(delta, self._at_once):
+                if delta.lineage != self.lineage:  # as above, between two parts
+                    return
                 self.learner.hear(part)
                 await asyncio.sleep(0 if self._at_once is None else pause_s)
             self.stats["deltas_heard"] += 1
@@ -205,7 +219,7 @@ class Replica:
             created=created,
             positions={f"model-deltas-{p}": at for p, at in positions.items()},
             schema=self.learner.schema,
-            notes={"heard": dict(self._heard), "worker": self.worker},
+            notes={"heard": dict(self._heard), "worker": self.worker, "lineage": self.lineage},
         )
 
     async def recover(self, snapshot: Snapshot) -> dict[int, int]:
@@ -220,6 +234,13 @@ class Replica:
             await give_back(self._store, names)
             await self.learn_names()
         return self.restore(snapshot)
+
+    def exchange(self, snapshot: Snapshot, lineage: int) -> dict[int, int]:
+        """Take over models that were learnt anew; what was learnt and not told is learnt by them, too. As `restore`."""
+        positions = self.restore(snapshot)
+        self.lineage = lineage
+        self.learner.take()
+        return positions
 
     def restore(self, snapshot: Snapshot) -> dict[int, int]:
         """Take a snapshot over; returns the positions of the deltas topic to hear on from.

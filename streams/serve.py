@@ -35,6 +35,7 @@ from streams import build, collector, metrics, traces, validation
 from streams.broadcast import BroadcastReader
 from streams.burn_watch import BurnWatch
 from streams.decisions import Decisions
+from streams.lineage import Lineage
 from streams.live import LiveFeed
 from streams.metrics_slates import SlateMeter
 from streams.monitor import encoded
@@ -76,6 +77,7 @@ class Replica:
         self.snapshots = open_snapshots(settings.snapshot_dir, keep=settings.snapshot_keep)
         self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
         self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)
+        self.lineage = Lineage(self.replica, self.snapshots, self.slow_store, self.catalog, self.deltas)
         self.decisions = Decisions(settings, client, self.slow_store, self.recommender)
         self.registry = CollectorRegistry()
         self.api_metrics = ApiMetrics(self.registry)
@@ -203,10 +205,7 @@ class Replica:
         await self.slow_store.check(self.settings.partitions)
         await self.replica.learn_names()
         await self.decisions.log.catch_up()
-        snapshot = await asyncio.to_thread(self.snapshots.latest)
-        if snapshot is not None:
-            self.deltas.positions.update(await self.replica.recover(snapshot))
-            log.info("restored snapshot %s", snapshot.manifest.version)
+        await self.lineage.begin()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.catalog.run())
             tasks.create_task(self.deltas.run())
@@ -227,6 +226,7 @@ class Replica:
             await asyncio.sleep(FOLLOW_S)
             try:
                 await self.slow_store.follow()
+                await self.lineage.follow()
             except StoreRefused as error:
                 log.error("%s; users are read as they were before", error)
                 return

@@ -33,6 +33,7 @@ from streams.decisions import Decisions
 from streams.faust_app import FreshetApp, make_app, use_uvloop
 from streams.faust_app import run as run_apps
 from streams.ingest import Ingest, Partition
+from streams.lineage import Lineage
 from streams.metrics_bubble import Bubble
 from streams.metrics_models import Learning
 from streams.metrics_objectives import ObjectiveHeads
@@ -75,7 +76,7 @@ class Worker:
         self.clock = Clock()
         client = build.kafka_client(settings)
         self.store = build.store(settings, patience_s=None, on_wait=self._waiting)
-        self.outputs = Outputs(settings.namespace, client)
+        self.outputs = Outputs(settings.namespace, client, now=self.clock.now_ms)
         self.tracing = traces.wanted(settings, "freshet-worker")
         self.registry = CollectorRegistry()
         self.replica, self.recommender, self.monitor = build.learnt(settings, self.name, self.store)
@@ -110,6 +111,7 @@ class Worker:
         )
         self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
         self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)
+        self.lineage = Lineage(self.replica, self.snapshots, self.store, self.catalog, self.deltas)
         self.decisions = Decisions(settings, client, self.store, self.recommender)
         self.canary = CanaryWatch(
             self.name, self.decisions, self.monitor, self.outputs, self.replica.learner.features,
@@ -135,6 +137,8 @@ class Worker:
 
     def committed(self, held: Held, outcome: Outcome) -> None:
         """Learn from a batch that is safe, and note who is owed a slate."""
+        if held.own.generation < self.replica.lineage:
+            return  # the models learn it again from the generation they came with
         self.canary.committed(outcome)
         self.monitor.served(outcome.exposures)
         self.replica.learner.learn(outcome)
@@ -263,10 +267,7 @@ class Worker:
         await self._check_topics()
         await self.replica.learn_names()
         await self.decisions.log.catch_up()
-        snapshot = await asyncio.to_thread(self.snapshots.latest)
-        if snapshot is not None:
-            self.deltas.positions.update(await self.replica.recover(snapshot))
-            log.info("restored snapshot %s", snapshot.manifest.version)
+        await self.lineage.begin()
         self.restored()
         self.watchdog.start()
         coroutines: tuple[Coroutine[Any, Any, None], ...] = (
@@ -441,7 +442,9 @@ class Worker:
             await asyncio.sleep(FOLLOW_S)
             if self._fatal is not None:
                 raise self._fatal
-            if await self.store.follow() and self.ingest.positions is not None:
+            moved = await self.store.follow()
+            await self.lineage.follow()
+            if moved and self.ingest.positions is not None:
                 log.info("generation %d is in force now", self.store.generation)
                 self.ingest.positions.renew()
 

@@ -144,7 +144,7 @@ def test_a_rebuild_from_a_time_counts_what_came_since_and_cleaning_leaves_nothin
     told = command(running.settings, "rebuild", "--clean")
     assert "keys of older generations removed" in told
     left = {key.decode().split(":")[1] for key in running.redis.keys(f"{running.settings.namespace}:*")}
-    assert left == {"g2", "items", "generation", "generations"}
+    assert left == {"g2", "items", "generation", "generations", "lineage"}
 
 
 async def test_what_is_half_built_is_never_in_force_and_is_cleaned_away(
