@@ -120,6 +120,11 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
         except KafkaError:
             return None
 
+    def waits(self, topic: str, partition: int, end: int) -> bool:
+        """Whether something up to ``end`` is still to be handed out, or is in hand; not where reading was stopped."""
+        place = self._places.get(TP(topic, partition))
+        return place is not None and not place.stopped and (place.message is not None or place.read < end)
+
     @property
     def generation(self) -> int:
         """The group generation of the current assignment; -1 before the first."""

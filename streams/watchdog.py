@@ -1,4 +1,4 @@
-"""Ends a process whose event loop has stalled, so that its supervisor starts it anew.
+"""Ends a process that has stalled, so that its supervisor starts it anew: its loop stands, or nothing is folded.
 
 The consumer heartbeats from its own tasks, and a Faust consumer is known to die silently (faust-streaming #175): a
 worker that looks alive and does nothing is worse than one that ends.
@@ -10,11 +10,35 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 log = logging.getLogger(__name__)
 
 EXIT_CODE = 70
+
+
+class Progress:
+    """Whether a worker gets on with what it owns.
+
+    >>> progress = Progress()
+    >>> progress.made({0: 5}, {0}), progress.made({0: 5}, {0}), progress.made({0: 6}, {0})
+    (True, False, True)
+    >>> progress.made({0: 6}, None), progress.made({0: 6}, set())
+    (True, True)
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[int, int] = {}
+
+    def made(self, positions: Mapping[int, int], waiting: Collection[int] | None) -> bool:
+        """Whether something was folded since last asked, or nothing waits.
+
+        Args:
+            positions: how far each partition owned is folded in.
+            waiting: partitions of which something is to be folded; None while that cannot be known.
+        """
+        before, self._before = self._before, dict(positions)
+        return not waiting or before != self._before
 
 
 class Watchdog:

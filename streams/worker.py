@@ -34,6 +34,7 @@ from streams.faust_app import FreshetApp, make_app, use_uvloop
 from streams.faust_app import run as run_apps
 from streams.ingest import Ingest, Partition
 from streams.lineage import Lineage
+from streams.log_ends import LogEnds
 from streams.metrics_bubble import Bubble
 from streams.metrics_models import Learning
 from streams.metrics_objectives import ObjectiveHeads
@@ -47,7 +48,7 @@ from streams.publish import Publisher
 from streams.settings import Settings
 from streams.slates import CpuBudget, Owed, SlateQueue
 from streams.transport import Batch, Hooks, LostRange, on_batches
-from streams.watchdog import Watchdog
+from streams.watchdog import Progress, Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,8 @@ class Worker:
             now=self.clock.now_ms, clock=time.monotonic,
         )  # fmt: skip
         self._long = asyncio.Semaphore(LONG_AT_ONCE)
-        self.watchdog = Watchdog(settings.watchdog_s)
+        self.watchdog, self._progress = Watchdog(settings.watchdog_s), Progress()
+        self._ends = LogEnds(f"{settings.namespace}.events", client)
         self._spans: dict[int, tuple[int, int, int]] = {}
         self.background: list[asyncio.Task[None]] = []
         self._fatal: StoreRefused | None = None
@@ -308,6 +310,7 @@ class Worker:
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await self.outputs.stop()
+        await self._ends.close()
         await self.store.close()
         if self.tracing is not None:
             await asyncio.to_thread(self.tracing.close)
@@ -379,9 +382,20 @@ class Worker:
     # ------------------------------------------------------------------ in the background
 
     async def _beat(self) -> None:
+        """Tell the watchdog while there is progress; a loop that stands tells nothing."""
         while True:
-            await asyncio.sleep(1.0)
-            self.watchdog.beat()
+            await asyncio.sleep(min(1.0, self.settings.watchdog_s / 4))
+            ends = await self._ends.of(h.partition for h in self._holds())
+            waiting = self._waiting_records(ends) if ends is not None else None
+            if self._progress.made({h.partition: h.own.next or 0 for h in self._holds()}, waiting):
+                self.watchdog.beat()
+
+    def _waiting_records(self, ends: Mapping[int, int]) -> set[int]:
+        """Partitions owned of which something is in the log, or in hand, and not folded."""
+        owned = self.ingest.positions
+        if owned is None:
+            return set()
+        return {p for p, end in ends.items() if owned.app.consumer.waits(owned.topic, p, end)}
 
     async def _mix(self) -> None:
         """Tell the others what was learnt, after the interval or enough events, whichever comes first."""

@@ -45,6 +45,17 @@ def test_a_worker_tells_nothing_before_its_interval_is_over() -> None:
     assert [len(model.popular(20, now=9)[0]) for model in arm.models] == [10, 10]
 
 
+def test_by_time_a_worker_tells_when_the_next_interval_of_the_stream_begins() -> None:
+    arm = Mixing(2, interval=None, interval_ms=1_000)
+    for k in range(5):
+        arm.learn(Interaction(user=1, item=k, ts=10_000 + k))
+    assert sorted(len(model.popular(20, now=10_004)[0]) for model in arm.models) == [0, 5]
+    arm.learn(Interaction(user=2, item=7, ts=11_000))
+    told = [set(model.popular(20, now=11_000)[0].tolist()) for model in arm.models]
+    assert all(set(range(5)) <= items for items in told)
+    assert arm.deltas == 1
+
+
 def test_a_difference_is_judged_by_its_own_error_and_two_per_cent() -> None:
     one, same = Tally(10, 4, [0.0, 20.0, 3.0, 50.0]), Tally(10, 4, [1.0, 30.0, 4.0, 60.0])
     worse = Tally(10, 4, [20.0, 20.0, 20.0, 50.0])
