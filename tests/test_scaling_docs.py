@@ -12,7 +12,8 @@ from bench.mixing import Mixing, compare
 from evaluation.protocol import Tally
 from online_models.base import Interaction
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+TESTS = Path(__file__).resolve().parent
+DOCS = TESTS.parent / "docs"
 
 
 @pytest.mark.parametrize("name", ["scaling.md", "reliability.md"])
@@ -25,6 +26,13 @@ def test_every_table_stands_in_a_document() -> None:
     text = "".join((DOCS / name).read_text() for name in ("scaling.md", "reliability.md"))
     ours = {name for name, (_, make) in render.TABLES.items() if make.__module__ == scaling_tables.__name__}
     assert set(re.findall(r"<!-- table:([\w-]+) -->", text)) == ours
+
+
+def test_every_test_that_the_documents_name_exists() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", (DOCS / "reliability.md").read_text())
+    assert len(named) >= 20
+    missing = [f"{file}::{name}" for file, name in named if f"def {name}(" not in (TESTS / file).read_text()]
+    assert missing == []
 
 
 def test_workers_that_mix_after_every_event_know_the_same() -> None:
