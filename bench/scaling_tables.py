@@ -20,12 +20,22 @@ MASTER_GIB = 24
 @table("mixing", "mixing")
 def mixing(told: Result) -> str:
     """Quality of several workers against one."""
+    return _mixed(told, "workers, own events between deltas")
+
+
+@table("mixing-time", "mixing_time")
+def mixing_time(told: Result) -> str:
+    """The same by the stream's time."""
+    return _mixed(told, "workers, stream time between deltas")
+
+
+def _mixed(told: Result, first: str) -> str:
     rows = [
         [name, share(row["recall_at_10"], 4), f"{row['difference']:+.4f}", f"{row['standard_error']:.4f}",
          f"{row['bound']:.4f}", "yes" if row["within"] else "no", f"{row['deltas']:,}"]
         for name, row in told["arms"].items()
     ]  # fmt: skip
-    head = ["workers, own events between deltas", "Recall@10", "against one", "paired s.e.",
+    head = [first, "Recall@10", "against one", "paired s.e.",
             "max(2 %, 2 s.e.)", "within", "deltas"]  # fmt: skip
     return markdown(head, rows)
 
