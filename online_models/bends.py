@@ -38,7 +38,7 @@ class Bends:
     -4.1
     """
 
-    def __init__(self, half_life: float = 20_000.0, prior: float = 10.0) -> None:
+    def __init__(self, half_life: float = 20_000.0, prior: float = 3.0) -> None:
         if half_life <= 0 or prior <= 0:
             raise ValueError(f"half_life and prior must be above 0, not {half_life} and {prior}")
         self.prior = prior

@@ -24,8 +24,10 @@ EXTRA = (
     "item.seen",
     "user.click_rate",
     "user.actions",
+    "user.passed_over",
+    "user.no_click_yet",
 )
-PRIOR_OF_USER = 20.0
+PRIOR_OF_USER = 40.0
 SILENCE = 4.6
 """What a source's score is below its best when it has nothing to say; here that reads 0, so that it moves nothing."""
 
@@ -42,11 +44,11 @@ class ClickSchema:
         """The schema above an ordering head's.
 
         >>> ClickSchema.of(FeatureSchema.of(["popular"])).names[-1]
-        'user.actions'
+        'user.no_click_yet'
         """
         names = (*ordering.names[: ordering.logged], *EXTRA)
         told = "|".join((ordering.version, *names)).encode()
-        return cls(names, "c3-" + blake2b(told, digest_size=6).hexdigest())
+        return cls(names, "c4-" + blake2b(told, digest_size=6).hexdigest())
 
 
 def beside(
@@ -59,7 +61,7 @@ def beside(
     surface: str,
     now: int,
 ) -> Rows:
-    """What the click head reads beside the ordering head's features, float32[n, 6], within +-5.
+    """What the click head reads beside the ordering head's features, float32[n, 8], within +-5.
 
     Args:
         behind: score behind the best candidate's, at most 0, float64[n].
@@ -75,7 +77,20 @@ def beside(
     out[:, 3] = 0.3 * np.log1p(seen)
     out[:, 4] = float(logit(user_rate(record, counters, rate, now))) - middle
     out[:, 5] = 0.3 * math.log1p(record.counts.get(CLICK, 0)) if record is not None else 0.0
+    out[:, 6] = _passed_over(ids, record)
+    out[:, 7] = record is None or not record.counts.get(CLICK, 0)
     return np.clip(out, -BOUND, BOUND, out=out)
+
+
+def _passed_over(ids: Ids, record: UserRecord | None) -> Rows | float:
+    """How often the user has lately seen each of some ascending items and left it, in logarithms, float32[n]."""
+    if record is None or not record.shown or not len(ids):
+        return 0.0
+    seen = np.array(record.shown, dtype=np.int32)
+    at = ids.searchsorted(seen)
+    at[at == len(ids)] = 0
+    times = np.bincount(at[ids[at] == seen], minlength=len(ids))
+    return np.log1p(times, dtype=np.float32)
 
 
 def join(rows: Rows, more: Rows) -> tuple[NDArray[np.float16], int]:
@@ -83,7 +98,7 @@ def join(rows: Rows, more: Rows) -> tuple[NDArray[np.float16], int]:
 
     Args:
         rows: the ordering head's features; those that are logged are taken.
-        more: those :func:`beside` them, float32[n, 6].
+        more: those :func:`beside` them, float32[n, 8].
     """
     rows = logged(rows)
     out = np.concatenate([rows, more], axis=1)
@@ -100,9 +115,9 @@ def join(rows: Rows, more: Rows) -> tuple[NDArray[np.float16], int]:
 def product(rows: Rows, more: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """``join(rows, more) @ weights`` without making that table, nor rounding it, float64[n].
 
-    >>> rows, more = np.zeros((1, 10), dtype=np.float32), np.ones((1, 6), dtype=np.float32)
-    >>> float(product(rows, more, np.ones(15)).round(5)[0])
-    8.3
+    >>> rows, more = np.zeros((1, 10), dtype=np.float32), np.ones((1, 8), dtype=np.float32)
+    >>> float(product(rows, more, np.ones(17)).round(5)[0])
+    10.3
     """
     rows = logged(rows)
     width = rows.shape[1]

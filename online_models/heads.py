@@ -111,8 +111,21 @@ class Heads:
         except Exception as error:
             self._fails(error)
 
+    def judge(self, label: Labelled) -> None:
+        """What came of one slot is held against what is foretold; before any of its slate is learnt."""
+        if not self.calibrates or label.kind is Kind.CORRECTION or not self.hears(label.variant):
+            return
+        if len(label.features) != len(self.ranker.features):
+            return
+        try:
+            logit = self.ranker.logit(label.features, label.position, label.surface)
+            clicked = label.kind is Kind.POSITIVE
+            self.calibration.update(logit, clicked, label.surface, label.position)
+        except Exception as error:
+            self._fails(error)
+
     def learn_label(self, label: Labelled) -> None:
-        """One slot with its label, in the order in which windows close; calibrated before it is learnt.
+        """One slot with its label, in the order in which windows close, after :meth:`judge`.
 
         Labels of other actions than clicks are no business of the click head.
         """
@@ -137,15 +150,8 @@ class Heads:
             self.ranker.learn_correction(row, ts=label.ts, position=at, surface=surface, negative_kept=kept)
             return
         clicked = label.kind is Kind.POSITIVE
-        if self.calibrates:
-            self._calibrate(label, clicked)
         if clicked or kept:
             self.ranker.learn(row, clicked, ts=label.ts, position=at, surface=surface)
-
-    def _calibrate(self, label: Labelled, clicked: bool) -> None:
-        if len(label.features) == len(self.ranker.features):
-            logits = self.ranker.logits(label.features[None], label.position, label.surface)
-            self.calibration.update(float(logits[0]), clicked, label.surface, label.position)
 
     # ------------------------------------------------------------------ exchange and snapshots
 

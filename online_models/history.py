@@ -7,6 +7,7 @@ A record is a few hundred bytes, so that a million users fit in well under half 
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,11 +17,14 @@ import orjson
 
 from online_models.base import RECENT, Query
 from online_models.errors import FreshetError
+from online_models.turns import ENOUGH
 
-_VERSION, _WITH_PASSED = 1, 2
+_VERSION, _WITH_PASSED, _WITH_TURN = 1, 2, 4  # the latter two add up with each other, not with the first
 _HEAD = struct.Struct("<BBHqIHHBBBB")
 _WINDOW = struct.Struct("<qdd")
 _COUNT = struct.Struct("<I")
+_TURN = struct.Struct("<HII")
+_KNOWN = (_VERSION, _WITH_PASSED, _WITH_TURN, _WITH_PASSED + _WITH_TURN)
 _U24 = 0xFFFFFF
 _U32 = 0xFFFFFFFF
 MAX_VETOES = 100
@@ -63,6 +67,9 @@ class UserRecord:
     day_events: int = 0
     shown: list[int] = field(default_factory=list)  # seen and not acted on, oldest first, at most SHOWN
     passed: dict[int, None] = field(default_factory=dict)  # left ``recent_items`` on ``day``
+    doubt: int = 0  # whether tastes have changed, hundredths of log-likelihood (online_models.turns)
+    doubt_since: int = 0  # when the first slate that raised it was served, ms, on whole seconds; 0 for none
+    turned: int = 0  # what was done before is history no longer, ms, on whole seconds; 0 for never
     impressed: dict[int, int] = field(default_factory=dict)  # fatigue counts; kept in a key of their own
     packed: bytes | None = field(
         default=None, compare=False, repr=False
@@ -110,11 +117,28 @@ class UserRecord:
         """All items acted on, as far back as is remembered."""
         return set(self.recent_items).union(self.older)
 
+    def weigh(self, evidence: int, ts: int) -> bool:
+        """Take in what a slate served at ``ts`` (ms) says for other tastes; whether anything changed.
+
+        Slates must come in the order in which their windows close.
+        """
+        before = self.doubt
+        self.doubt = max(0, before + evidence)
+        if not self.doubt:
+            self.doubt_since = 0
+        elif not before:
+            self.doubt_since = ts // 1_000 * 1_000
+        if self.doubt >= ENOUGH:
+            self.turned, self.doubt, self.doubt_since = self.doubt_since, 0, 0
+        return self.doubt != before
+
     def query(self, user: int, now: int) -> Query:
-        """The history as a retriever is asked with it, newest first."""
+        """The history as a retriever is asked with it, newest first, since the user last turned to other tastes."""
+        old = bisect_left(self.recent_ts, self.turned) if self.turned else 0
         return Query(
-            user, tuple(self.recent_items[::-1]), tuple(self.recent_ts[::-1]), now, tuple(self.shown[::-1])
-        )
+            user, tuple(self.recent_items[old:][::-1]), tuple(self.recent_ts[old:][::-1]), now,
+            tuple(self.shown[::-1]),
+        )  # fmt: skip
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to an exact count."""
@@ -182,7 +206,7 @@ def encode(record: UserRecord) -> bytes:
     group = record.group.encode()[:255]
     parts = [
         _HEAD.pack(
-            _WITH_PASSED if record.passed else _VERSION,
+            _version(record),
             len(record.recent_items),
             len(record.older),
             last,
@@ -205,7 +229,15 @@ def encode(record: UserRecord) -> bytes:
     parts += [vetoes, group, record.packed, _u24(record.shown)]
     if record.passed:  # rare: others are stored as they always were
         parts += [len(record.passed).to_bytes(2, "little"), _u24(record.passed)]
+    if record.doubt or record.turned:
+        parts.append(_TURN.pack(record.doubt, record.doubt_since // 1_000, record.turned // 1_000))
     return b"".join(parts)
+
+
+def _version(record: UserRecord) -> int:
+    """Which parts follow what every record has."""
+    more = _WITH_PASSED * bool(record.passed) + _WITH_TURN * bool(record.doubt or record.turned)
+    return more or _VERSION
 
 
 def decode(raw: bytes) -> UserRecord:
@@ -224,8 +256,8 @@ def _decode(raw: bytes) -> UserRecord:
     version, recent, older, last, vetoed, day, day_events, counts, windows, grouped, shown = (
         _HEAD.unpack_from(raw)
     )
-    if version not in (_VERSION, _WITH_PASSED):
-        raise ValueError(f"version {version}, this build reads {_VERSION} and {_WITH_PASSED}")
+    if version not in _KNOWN:
+        raise ValueError(f"version {version}, this build reads {', '.join(map(str, _KNOWN))}")
     record = UserRecord(day=day, day_events=day_events)
     at = _HEAD.size
     for _ in range(counts):
@@ -241,17 +273,22 @@ def _decode(raw: bytes) -> UserRecord:
     record.group = raw[at : at + grouped].decode()
     at += grouped
     end = at + 3 * (2 * recent + older + shown)
-    if version == _WITH_PASSED:
+    last_of = end
+    if version & _WITH_PASSED:
         passed = int.from_bytes(raw[end : end + 2], "little")
-        record.passed = dict.fromkeys(_from_u24(raw[end + 2 : end + 2 + 3 * passed]))
-        raw = raw[:end] if len(raw) == end + 2 + 3 * passed else b""
-    if len(raw) != end:
+        last_of = end + 2 + 3 * passed
+        record.passed = dict.fromkeys(_from_u24(raw[end + 2 : last_of]))
+    if version & _WITH_TURN:
+        record.doubt, since, turned = _TURN.unpack_from(raw, last_of)
+        record.doubt_since, record.turned = since * 1_000, turned * 1_000
+        last_of += _TURN.size
+    if len(raw) != last_of:
         raise ValueError("its length does not fit its header")
     record.recent_items = _from_u24(raw[at : at + 3 * recent])
     record.recent_ts = _times(last, _from_u24(raw[at + 3 * recent : at + 6 * recent]))
     at += 6 * recent
     record.older = dict.fromkeys(_from_u24(raw[at : at + 3 * older]))
-    record.shown = _from_u24(raw[at + 3 * older :])
+    record.shown = _from_u24(raw[at + 3 * older : end])
     return record
 
 

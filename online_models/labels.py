@@ -123,6 +123,11 @@ class Pending:
         slots = self.marks(action).close()
         return [self._label(at, Kind.NEGATIVE, self.ts, user, action, 0.0) for at in slots]
 
+    def foretold(self) -> list[tuple[float, bool]]:
+        """Of each slot that was seen, the probability of a click as served, and whether it came so far."""
+        marks = self.click
+        return [(self.probabilities[at], bool(marks.acted >> at & 1)) for at in bits(marks.opened)]
+
     def outlives(self, time: int) -> bool:
         """Whether a window of a further action closes after a time, ms."""
         return any(marks.until > time for marks in self.others.values())

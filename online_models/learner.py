@@ -184,10 +184,7 @@ class Learner:
         shown = {(label.user, label.item) for label in outcome.labelled if label.kind is not Kind.NEGATIVE}
         for x in outcome.interactions:
             self._interaction(x, organic=(x.user, x.item) not in shown)
-        for label in outcome.labelled:
-            order = self._closing.setdefault((outcome.source, label.action), ClosingOrder())
-            for ready in order.take(label):
-                self._label(ready)
+        self._labels(outcome)
         self._unsent.extend(outcome.interactions)
         if len(self._unsent) > MAX_UNSENT:
             self.stats["unsent_dropped"] += len(self._unsent) - MAX_UNSENT
@@ -223,9 +220,30 @@ class Learner:
         self.stats["ordered_as_of_before"] += 1
         budget.end()
 
-    def _label(self, label: Labelled) -> None:
-        if self.watch is not None and label.action == CLICK:
+    def _labels(self, outcome: Outcome) -> None:
+        """Judge all labels that are ready, then learn them.
+
+        A slate's labels come together. Were each judged after those before it are learnt, a click would lift what is
+        expected of its neighbours, and the calibration would take that for what was foretold of them.
+        """
+        ready: list[Labelled] = []
+        for label in outcome.labelled:
+            order = self._closing.setdefault((outcome.source, label.action), ClosingOrder())
+            ready += order.take(label)
+        for label in ready:
+            if label.action == CLICK:
+                self._judge(label)
+        for label in ready:
+            self._label(label)
+
+    def _judge(self, label: Labelled) -> None:
+        if self.watch is not None:
             self.watch.observe(label, label.probability)
+        if label.schema == self.schema:
+            for heads in self.heads.values():
+                heads.judge(label)
+
+    def _label(self, label: Labelled) -> None:
         if label.schema != self.schema:
             self.stats["labels_of_other_schema"] += 1
             return

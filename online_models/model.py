@@ -33,7 +33,7 @@ from online_models.sources.tastes import Tastes
 
 log = logging.getLogger(__name__)
 
-FLOOR = {"covisits_20.score": 0.3, "covisits_5.score": 0.3, "vsk.score": 0.3, "tastes.score": 1.5}
+FLOOR = {"covisits_20.score": 0.3, "covisits_5.score": 0.3, "vsk.score": 0.3, "tastes.score": 3.0}
 FAMILIES = ("covisits", "neighbours", "popularity", "embedding", "content", "fresh", "tastes")
 RESERVED = {"content": 5, "fresh": 5}
 """Candidates that a source may always bring, however little it has been heard on: nothing else knows a new item."""

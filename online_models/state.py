@@ -31,6 +31,7 @@ from online_models.fold_policy import NOT_INTERESTED, FoldPolicy
 from online_models.history import UserRecord
 from online_models.labels import Labelled, Pending, from_exposure
 from online_models.store_writes import Write
+from online_models.turns import evidence
 from online_models.userstate import UserKeys, UserState
 from online_models.windows import Window
 
@@ -324,6 +325,7 @@ class PartitionFold:
                 "counts": state.record.counts,
                 "history": list(zip(state.record.recent_items, state.record.recent_ts, strict=True)),
                 "seen": list(state.record.shown),
+                "history_counts_since": state.record.turned,
                 "group": state.record.group,
                 "vetoes": sorted(state.record.vetoes),
             }
@@ -373,6 +375,8 @@ class PartitionFold:
             self.windows.closed(user_id, request_id, action)
 
     def _close(self, state: UserState, pending: Pending, action: str) -> None:
+        if action == CLICK and state.record.weigh(evidence(pending.foretold()), pending.ts):
+            state.changed = True
         for label in pending.close(state.number, action):
             self._batch.labelled.append(label)
             self._count(label)

@@ -26,7 +26,7 @@ _SUNK = -1e9
 class Ranked:
     """Candidates with their scores; ``place`` is 0 for the best, ties by the lower item id.
 
-    ``extra`` is what the click head reads beside the ordering head's features, float32[n, 6]; ``worth`` is None where
+    ``extra`` is what the click head reads beside the ordering head's features, float32[n, 8]; ``worth`` is None where
     the order is for clicks alone.
     """
 

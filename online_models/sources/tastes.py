@@ -3,7 +3,7 @@
 Where nobody has acted yet there are no co-visits to go by; tags speak from the first slate on. With a row of tags for
 each of the user's latest actions (``y = 1``, fading) and each slot passed over (``y = -usual_rate``),
 
-    w = (X' D X + ridge I)^-1 X' D y,    score(item) = exp(sharpness * x . w)
+    w = (X' D X + ridge I)^-1 X' D y,    score(item) = max(x . w + usual_rate, 0) + doubt
 
 so that of two tags that come together the one that is passed over when alone gets no credit (ridge regression per user,
 as in LinUCB: Li et al., 2010). An item seen and passed over lately scores less each time. Every item a request looks
@@ -47,7 +47,7 @@ class Tastes:
         fade: weight of each earlier action against the next, in (0, 1].
         ridge: draws weights to 0, in actions, above 0.
         usual_rate: actions expected of a slot seen, in (0, 1).
-        sharpness: how many times likelier an action is, in logarithms, on a tag that was always acted on, above 0.
+        doubt: added to every expected rate, above 0: what is passed over for ever is not ruled out.
         tired: how much less an item scores for each time it was passed over, at least 0.
         known: tags of one user that are told apart, the most frequent, at least 1.
         tags_of_item: tags kept per item, at least 1.
@@ -72,7 +72,7 @@ class Tastes:
         fade: float = 0.95,
         ridge: float = 0.5,
         usual_rate: float = 0.05,
-        sharpness: float = 4.0,
+        doubt: float = 0.02,
         tired: float = 0.3,
         known: int = 32,
         tags_of_item: int = 8,
@@ -83,13 +83,13 @@ class Tastes:
     ) -> None:
         if not 0 < fade <= 1:
             raise ValueError(f"fade must be in (0, 1], not {fade}")
-        if not (ridge > 0 and sharpness > 0 and 0 < usual_rate < 1 and tired >= 0):
-            raise ValueError("ridge, sharpness must be above 0, usual_rate in (0, 1), tired at least 0")
+        if not (ridge > 0 and doubt > 0 and 0 < usual_rate < 1 and tired >= 0):
+            raise ValueError("ridge, doubt must be above 0, usual_rate in (0, 1), tired at least 0")
         if min(tags_of_item, width, asked, proposed, tags_max, known) < 1:
             raise ValueError("tags_of_item, width, asked, proposed, tags_max and known must be at least 1")
         self.fade, self.width, self.asked, self.proposed = fade, width, asked, proposed
         self.tags_max = tags_max
-        self.ridge, self.usual_rate, self.sharpness, self.tired = ridge, usual_rate, sharpness, tired
+        self.ridge, self.usual_rate, self.doubt, self.tired = ridge, usual_rate, doubt, tired
         self.known = known
         self._numbers: dict[str, int] = {}
         self._items: list[dict[int, None]] = []  # by tag, the newest last
@@ -207,7 +207,8 @@ class Tastes:
     def scores_of(self, liked: Liked, ids: Ids) -> Scores:
         """How well some ascending items fit, float32[n], above 0."""
         fit = kernel.fit(ids, self._tags, self._scale, liked.tags, liked.worths, self._worth)
-        out: Scores = np.exp(np.float32(self.sharpness) * fit)
+        out: Scores = np.maximum(fit + np.float32(self.usual_rate), np.float32(0.0))
+        out += np.float32(self.doubt)
         if len(liked.passed) and len(ids):
             at = np.minimum(ids.searchsorted(liked.passed), len(ids) - 1)
             held = ids[at] == liked.passed

@@ -146,3 +146,28 @@ def test_what_is_learnt_so_is_what_a_slate_after_the_previous_event_would_have_t
             one.learn(_history(user, before, target))
     assert made.model.head.examples == shown.model.head.examples > 0
     assert np.array_equal(made.model.head.parameters["linear"], shown.model.head.parameters["linear"])
+
+
+class Reading:
+    """A watch that reads what the click head says of each slot when it is judged."""
+
+    def __init__(self, learner: Learner) -> None:
+        self._ranker = learner.ranker
+        self.read: list[float] = []
+
+    def observe(self, label: Labelled, predicted: float) -> None:
+        self.read.append(self._ranker.logit(label.features, label.position, label.surface))
+
+
+def test_a_slate_is_judged_whole_before_any_of_its_clicks_lifts_what_is_expected_of_the_others() -> None:
+    worker = learner()
+    worker.watch = watch = Reading(worker)
+    row = np.ones(len(worker.features), dtype=np.float32)
+    slate = [
+        Labelled(k, Kind(int(k == 0)), row, worker.schema, 0, "home", 0.1, 1.0, ts=9, served=5)
+        for k in range(10)
+    ]
+    before = worker.ranker.logit(row, 0, "home")
+    worker.learn(Outcome(labelled=slate))
+    assert watch.read == [before] * 10
+    assert worker.ranker.logit(row, 0, "home") != before, "and then it was learnt"

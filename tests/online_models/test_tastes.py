@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from online_models.base import Query
+from online_models.base import Interaction, Query
 from online_models.history import SHOWN, UserRecord, decode, encode
 from online_models.model import Model
 from online_models.sources.tastes import Tastes
@@ -89,3 +89,24 @@ def test_the_latest_slots_passed_over_are_remembered_and_an_action_takes_them_ba
     assert len(record.shown) == SHOWN - 1
     assert record.query(1, now=9).shown[0] == SHOWN + 4
     assert decode(encode(record)) == record
+
+
+def test_what_a_user_without_an_action_passed_over_ten_times_is_half_as_likely_as_the_unknown() -> None:
+    said = scores(tastes(), shown=(JAZZ,) * 10)
+    assert said[NEWS] > 2 * said[MORE_JAZZ]
+
+
+def test_a_click_by_chance_is_outweighed_by_the_many_slots_with_its_tag_that_were_passed_over() -> None:
+    said = scores(tastes(), recent=(JAZZ,), shown=(MORE_JAZZ, BOTH) * 20)
+    assert said[NEWS] > said[MORE_JAZZ]
+
+
+def test_a_slate_for_who_passed_jazz_over_holds_what_is_not_known_to_be_disliked() -> None:
+    model = Model()
+    for item in range(60):
+        model.note_item(item, item, tags=(("jazz", "news", "chess")[item % 3],))
+    for user in range(20):  # jazz is what everybody else acts on
+        model.learn_one(Interaction(user, item=3 * (user % 5), ts=user))
+    c = model.candidates(Query(99, (), (), 30, tuple(range(30, 60, 3)) * 3))
+    best = c.ids[np.argsort(-model.order(c))][:10]
+    assert sum(int(item) % 3 == 0 for item in best) <= 3
