@@ -87,11 +87,11 @@ def chaos(told: Result) -> str:
         ["broken events without a dead letter", "0", f"{told['dead_letters_repeated']:,} dead letters came twice"],
         ["workers that ended themselves", f"{told['workers_that_ended_themselves']:,}", "and were started anew"],
         ["recovery", f"{recovery['p50']} s / {recovery['p99']} s",
-         "median / 99 %, from the fault until every partition has folded something that came after it"
-         if "recovery_by_fault" in told else "median / 99 %: all that was in the log when the fault came is folded in"],
-        *_slow(told.get("recovery_by_fault", {})),
+         "median / 99 %, from the fault until every partition has folded something that came after it"],
+        *_slow(told["recovery_by_fault"]),
         ["longest time without a commit", f"{told['longest_pause_s']} s", ""],
-        ["requests", f"{api['requests']:,}", f"{api['answered']:,} answered, {api['degraded']:,} of them degraded"],
+        ["requests", f"{api['requests']:,}", f"{api['answered']:,} answered, {api['degraded']:,} of them degraded, "
+         f"{api['empty']:,} empty (the busiest users act on every item there is)"],
         ["answers with a retired item", f"{api.get('with_retired', 0):,}", ""],
         ["answers with an item acted on", f"{api.get('with_seen', 0):,}",
          f"and {api.get('with_seen_degraded', 0):,} of those that say they are degraded"],
