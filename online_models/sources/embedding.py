@@ -222,8 +222,9 @@ class Embedding:
         if arrays["inner"].shape[1] != self.dims:
             raise ValueError(f"vectors of length {arrays['inner'].shape[1]}; this build's have {self.dims}")
         self.index.load({"vectors": arrays["index_vectors"], "live": arrays["index_live"]})
-        acted = arrays["acted"]
-        items = arrays.get("item", np.arange(len(arrays["inner"]), dtype=np.int32))  # once rows went by item
+        if "item" not in arrays:
+            arrays = _by_slot(arrays)
+        items, acted = arrays["item"], arrays["acted"]
         self._item, self._inner, self._outer = items.copy(), arrays["inner"].copy(), arrays["outer"].copy()
         self._steps, self._learnt = arrays["steps"].copy(), arrays["learnt"].copy()
         self._slots, self._n = int(np.count_nonzero(items >= 0)), len(acted)
@@ -239,6 +240,16 @@ class Embedding:
         state["state"] = {"state": words[0] | words[1] << 64, "inc": words[2] | words[3] << 64}
         state["has_uint32"], state["uinteger"] = words[4], words[5]
         self._rng.bit_generator.state = state
+
+
+def _by_slot(arrays: Arrays) -> Arrays:
+    """Arrays of a snapshot whose rows went by item: those of items acted on, in order of appearance."""
+    rows = arrays["acted"]
+    return dict(arrays) | {
+        "item": rows.astype(np.int32), "acted": np.arange(len(rows), dtype=np.int32),
+        "inner": arrays["inner"][rows], "outer": arrays["outer"][rows],
+        "steps": arrays["steps"][:, rows], "learnt": arrays["learnt"][rows],
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

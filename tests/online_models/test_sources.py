@@ -196,6 +196,24 @@ def test_the_embedding_learns_what_comes_next_and_restores_to_the_same_future() 
     assert all((a == b).all() for a, b in zip(family.arrays().values(), copy.arrays().values(), strict=True))
 
 
+def test_a_snapshot_whose_vectors_went_by_item_is_restored_without_the_items_nobody_met() -> None:
+    family = taught(Embedding(dims=8, seed=3), [(u, i) for u in range(50) for i in (7, 900)])
+    now = family.arrays()
+    slots = np.flatnonzero(now["item"] >= 0)
+    by_item = {name: now[name] for name in ("acted", "rng", "index_vectors", "index_live")}
+    for name, axis in (("inner", 0), ("outer", 0), ("steps", 1), ("learnt", 0)):
+        shape = [1_000 if k == axis else n for k, n in enumerate(now[name].shape)]
+        table = by_item[name] = np.ones(shape, dtype=now[name].dtype)
+        table[(slice(None),) * axis + (now["item"][slots],)] = now[name].take(slots, axis=axis)
+    by_item["acted"] = now["item"][now["acted"]]
+    old = Embedding(dims=8)
+    old.load(by_item)
+    assert len(old.arrays()["item"]) == 2
+    union = np.array([7, 900], dtype=np.int32)
+    assert (old.vectors(union) == family.vectors(union)).all()
+    assert said(old, 7) == said(family, 7)
+
+
 def test_a_large_catalogue_is_searched_by_the_index_and_finds_the_same_best() -> None:
     exact, indexed = Embedding(dims=8, seed=3), Embedding(dims=8, seed=3, exact_below=50, settle=1)
     pattern = [(u, 2 * (u % 60) + k) for u in range(1_200) for k in (0, 1)]
