@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from bench.render import Result, markdown, share, table
 
 RUNS = ("simulate-seed-0", "simulate-seed-1", "simulate-seed-2")
@@ -64,11 +67,26 @@ def calibration(*runs: Result) -> str:
             [f"seed {run['seed']}", share(kept["overall"]), *[f"{min(s):.2f} to {max(s):.2f}" for s in spans],
              share(entropy["model"]), f"{entropy['gain']:.1%}", f"{entropy['gain_over_position']:.1%}"]
         )  # fmt: skip
+    pooled = _pooled([run["calibration"] for run in runs])
+    rows.append(["deciles of all together", "", f"{min(pooled):.2f} to {max(pooled):.2f}", *[""] * 4])
     head = [
         "predicted / observed", "overall", "deciles", "positions", "normalised entropy",
         "below the item's click rate", "below item and position",
     ]  # fmt: skip
     return markdown(head, rows)
+
+
+def _pooled(told: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Predicted over observed by decile, of several runs together: sums over sums.
+
+    >>> one, other = {"by_decile": [0.5, None], "decile_clicks": [30, 0]}, {"by_decile": [1.0], "decile_clicks": [10]}
+    >>> _pooled([one, other | {"by_decile": [1.0, 1.2], "decile_clicks": [10, 5]}])
+    [0.625, 1.2]
+    """
+    deciles = range(max(len(one["decile_clicks"]) for one in told))
+    clicks = [sum(one["decile_clicks"][k] for one in told) for k in deciles]
+    predicted = [sum((one["by_decile"][k] or 0.0) * one["decile_clicks"][k] for one in told) for k in deciles]
+    return [p / n for p, n in zip(predicted, clicks, strict=True) if n]
 
 
 @table("simulate-new-items", *RUNS)
