@@ -81,6 +81,10 @@ class Positions:
         """The partitions owned now."""
         return list(self._held.values())
 
+    def holding(self, partition: int) -> Held | None:
+        """The hold on a partition, if it is owned now."""
+        return self._held.get(partition)
+
     async def position_for(self, topic: str, partition: int, generation: int) -> int | None:
         """Claim a partition that was assigned; where to read on. None for other topics."""
         if topic != self.topic:

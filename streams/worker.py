@@ -7,17 +7,15 @@ import logging
 import sys
 import time
 import uuid
-from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry
 
-from online_models import deltas, ops_signals
+from online_models import ops_signals
 from online_models.canary_guard import Guard
-from online_models.deltas import Delta
 from online_models.drift_signal import DriftSignal
 from online_models.errors import SettingsError, StoreRefused
 from online_models.history import UserRecord
@@ -40,11 +38,13 @@ from streams.metrics_models import Learning
 from streams.metrics_objectives import ObjectiveHeads
 from streams.metrics_slates import SlateMeter
 from streams.metrics_spread import Groups, Spread
+from streams.mixing import Mixing
 from streams.monitor import encoded
 from streams.names import give_back
 from streams.outputs import Message, Outputs, dead_letter
 from streams.positions import Held, Positions
 from streams.publish import Publisher
+from streams.saving import FAREWELL_S, Saving
 from streams.settings import Settings
 from streams.slates import CpuBudget, Owed, SlateQueue
 from streams.transport import Batch, Hooks, LostRange, on_batches
@@ -62,8 +62,6 @@ THREADS_TAKE_TURNS_S = 0.0005
 """The consumer's thread waits no longer than this for the loop, nor the loop for it; 5 ms in Python as it comes."""
 BEHIND = 300
 """Records waiting to be folded from which on slates keep to their share of the CPU."""
-FAREWELL_S = 5.0
-"""How long a worker that ends waits for Kafka; within the grace of what ends it."""
 LET_GO_S = 5.0
 """How long partitions are held for what is on its way to Kafka when they are revoked; well within a rebalance."""
 
@@ -124,16 +122,16 @@ class Worker:
         )  # fmt: skip
         self._long = asyncio.Semaphore(LONG_AT_ONCE)
         self.watchdog, self._progress = Watchdog(settings.watchdog_s), Progress()
+        self.mixing = Mixing(
+            self.replica, self.outputs, self.name, interval_s=settings.mix_interval_ms / 1_000,
+            interval_events=settings.mix_interval_events,
+        )  # fmt: skip
+        self.saving = Saving(
+            self.replica, self.mixing, self.snapshots, self.deltas, self.clock.now_ms, self.ingest.stats
+        )
         self._ends = LogEnds(f"{settings.namespace}.events", client)
-        self._spans: dict[int, tuple[int, int, int]] = {}
         self.background: list[asyncio.Task[None]] = []
         self._fatal: StoreRefused | None = None
-        self._untold = 0
-        self._much_learnt = asyncio.Event()
-        self._unsent: deque[Message] = deque()
-        self._saved_s = time.monotonic()
-        self._telling = asyncio.Lock()
-        self._is_restored = False
 
     # ------------------------------------------------------------------ what follows a commit
 
@@ -144,12 +142,7 @@ class Worker:
         self.canary.committed(outcome)
         self.monitor.served(outcome.exposures)
         self.replica.learner.learn(outcome)
-        self._untold += len(outcome.interactions)
-        if self._untold >= self.settings.mix_interval_events:
-            self._much_learnt.set()
-        first = self._spans.get(held.partition, (held.own.epoch, held.own.seq, 0))
-        span = (held.own.epoch, first[1] if first[0] == held.own.epoch else held.own.seq, held.own.seq)
-        self._spans[held.partition] = span
+        self.mixing.learnt(held, outcome)
         for user_id, (acted, cause) in outcome.acted.items():
             self.slates.owe(Owed(held.partition, user_id, cause, acted, held.state.appended))
 
@@ -163,7 +156,7 @@ class Worker:
     def dropped(self, partition: int) -> None:
         """A partition is gone, its debts with it."""
         self.slates.forget(partition)
-        self._spans.pop(partition, None)
+        self.mixing.dropped(partition)
 
     def _settle(self, owed: Owed) -> None:
         part = self._part(owed.partition)
@@ -176,7 +169,7 @@ class Worker:
         return state.record if state is not None else None
 
     def _part(self, partition: int) -> Partition | None:
-        held = next((h for h in self._holds() if h.partition == partition), None)
+        held = self.ingest.positions.holding(partition) if self.ingest.positions is not None else None
         return held.state if held is not None else None
 
     def _waiting(self, operation: str, seconds: float, error: Exception) -> None:
@@ -270,12 +263,12 @@ class Worker:
         await self.replica.learn_names()
         await self.decisions.log.catch_up()
         await self.lineage.begin()
-        self.restored()
+        self.saving.restored()
         self.watchdog.start()
         coroutines: tuple[Coroutine[Any, Any, None], ...] = (
-            self.catalog.run(), self.deltas.run(), self._mix(), self._signals(), self._quiet(), self._beat(),
-            self._save_regularly(), self._follow(), self.slates.run(), *self.decisions.running(),
-            self.canary.tell(), self.canary.watch(), self.burns.run(),
+            self.catalog.run(), self.deltas.run(), self.mixing.run(), self._signals(), self._quiet(), self._beat(),
+            self.saving.run(self.settings.snapshot_interval_s), self._follow(), self.slates.run(),
+            *self.decisions.running(), self.canary.tell(), self.canary.watch(), self.burns.run(),
         )  # fmt: skip
         self.background += [asyncio.create_task(coroutine) for coroutine in coroutines]
         heard = asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())
@@ -304,8 +297,7 @@ class Worker:
         for task in self.background:
             task.cancel()
         await asyncio.gather(*self.background, return_exceptions=True)
-        if self._is_restored:
-            await self._farewell()
+        await self.saving.farewell()
         self.watchdog.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
@@ -314,33 +306,6 @@ class Worker:
         await self.store.close()
         if self.tracing is not None:
             await asyncio.to_thread(self.tracing.close)
-
-    def restored(self) -> None:
-        """From here on this process holds what was learnt; before, it must not save itself over it."""
-        self._is_restored = True
-
-    async def _farewell(self) -> None:
-        """Tell the others what they do not know yet, and save it, whether they can be told or not."""
-        said = self.replica.say(self._spans)
-        image = self.replica.image(self.clock.now_ms(), self.deltas.positions)
-        try:
-            async with asyncio.timeout(FAREWELL_S):
-                await self._tell(said)
-        except TimeoutError:
-            log.error("Kafka does not answer: %d deltas stay unsent", len(self._unsent))
-        try:
-            await asyncio.to_thread(image.write, self.snapshots)
-        except OSError as error:
-            self._not_saved(error)
-
-    async def save(self) -> str:
-        """A snapshot now: copied on the loop, right after what it holds was put into a delta; written off it."""
-        said = self.replica.say(self._spans)
-        image = self.replica.image(self.clock.now_ms(), self.deltas.positions)
-        await self._tell(said)
-        version = await asyncio.to_thread(image.write, self.snapshots)
-        self._saved_s = time.monotonic()
-        return version
 
     def _expose(self) -> None:
         parts = (
@@ -351,7 +316,7 @@ class Worker:
         gauges = {
             "freshet_snapshot_age_seconds": (
                 "Since this process last saved what it has learnt",
-                lambda: time.monotonic() - self._saved_s,
+                lambda: self.saving.age_s,
             ),
             "freshet_slates_owed": ("Users waiting for a fresh slate", lambda: float(len(self.slates))),
             "freshet_owned_partitions": (
@@ -397,30 +362,6 @@ class Worker:
             return set()
         return {p for p, end in ends.items() if owned.app.consumer.waits(owned.topic, p, end)}
 
-    async def _mix(self) -> None:
-        """Tell the others what was learnt, after the interval or enough events, whichever comes first."""
-        interval = self.settings.mix_interval_ms / 1_000
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(interval):
-                    await self._much_learnt.wait()
-            await self._send_delta()
-
-    async def _send_delta(self) -> None:
-        self._untold = 0
-        self._much_learnt.clear()
-        await self._tell(self.replica.say(self._spans))
-
-    async def _tell(self, said: Sequence[Delta]) -> None:
-        """Send deltas one after the other: one that came after its successor would be passed over as heard."""
-        if said:
-            self._spans = {}
-            self._unsent += [Message("model-deltas", self.name, deltas.encode(delta)) for delta in said]
-        async with self._telling:
-            while self._unsent:
-                await self.outputs.deliver([self._unsent[0]])
-                self._unsent.popleft()
-
     async def _signals(self) -> None:
         """Publish drift signals, and the dead letters of the catalogue."""
         while True:
@@ -461,18 +402,6 @@ class Worker:
             if moved and self.ingest.positions is not None:
                 log.info("generation %d is in force now", self.store.generation)
                 self.ingest.positions.renew()
-
-    async def _save_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.snapshot_interval_s)
-            try:
-                await self.save()
-            except OSError as error:
-                self._not_saved(error)
-
-    def _not_saved(self, error: OSError) -> None:
-        self.ingest.stats["snapshots_not_saved"] += 1
-        log.error("the snapshot was not saved: %s; the one before stands", error)
 
 
 async def serve(settings: Settings, role: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import streams.worker
+import streams.saving
 from online_models.base import Interaction
 from online_models.errors import StoreRefused
 from online_models.snapshot import SnapshotStore
@@ -40,15 +40,17 @@ def test_a_slate_waits_for_cpu_as_long_as_the_setting_says(tmp_path: Path) -> No
     assert worker_of(tmp_path, slate_wait_s=7.0).slates.patience_s == 7.0
 
 
-async def test_many_interactions_are_told_to_the_others_before_the_interval_is_over(tmp_path: Path) -> None:
+async def test_many_interactions_are_told_to_the_others_before_the_interval_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     worker = worker_of(tmp_path, mix_interval_ms=3_600_000, mix_interval_events=3)
     told: list[Message] = []
 
     async def deliver(messages: list[Message]) -> None:
         told.extend(messages)
 
-    worker.outputs = SimpleNamespace(deliver=deliver)  # type: ignore[assignment]
-    mixing = asyncio.create_task(worker._mix())
+    monkeypatch.setattr(worker.outputs, "deliver", deliver)
+    mixing = asyncio.create_task(worker.mixing.run())
     held = Held(Ownership(0, 1, 1, 5, "t"), 1, SimpleNamespace(appended=0))
     for item in range(2):
         worker.committed(held, Outcome(interactions=[Interaction(1, item, 1_000)]))
@@ -79,17 +81,14 @@ async def test_a_worker_that_was_refused_at_its_start_leaves_the_last_snapshot_i
 async def test_what_was_learnt_is_saved_at_the_end_even_while_kafka_is_away(
     monkeypatch: pytest.MonkeyPatch, redis_url: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(streams.worker, "FAREWELL_S", 0.05)
+    monkeypatch.setattr(streams.saving, "FAREWELL_S", 0.05)
     worker = worker_of(tmp_path, redis_url=redis_url)
-    worker.restored()
+    worker.saving.restored()
 
     async def never(messages: list[Message]) -> None:
         await asyncio.Event().wait()
 
-    async def nothing() -> None:
-        return None
-
-    worker.outputs = SimpleNamespace(deliver=never, stop=nothing)  # type: ignore[assignment]
+    monkeypatch.setattr(worker.outputs, "deliver", never)
     worker.replica.learner.learn(Outcome(interactions=[Interaction(1, 5, 1_000)]))
     async with asyncio.timeout(10):
         await worker.stop()
