@@ -40,8 +40,11 @@ class Effects(Protocol):
     def committed(self, held: Held, outcome: Outcome) -> None:
         """A micro-batch is safe."""
 
-    def adopted(self, partition: int, fold: PartitionFold, owed: Mapping[str, int]) -> None:
-        """A partition was taken over; users still owed a slate, with the time they acted (``fold.owing``: why)."""
+    def adopted(self, partition: int, fold: PartitionFold, owed: Mapping[str, int], seq: int) -> None:
+        """A partition was taken over after ``seq`` commits; users still owed a slate, with the time they acted.
+
+        ``fold.owing`` says why.
+        """
 
     def dropped(self, partition: int) -> None:
         """A partition is gone."""
@@ -106,7 +109,7 @@ class Ingest:
     async def claimed(self, held: Held) -> None:
         """A partition was assigned: take over what Redis holds of it."""
         owed = await self._read_partition(held)
-        self.effects.adopted(held.partition, held.state.fold, owed)
+        self.effects.adopted(held.partition, held.state.fold, owed, held.own.seq)
 
     def dropped(self, held: Held) -> None:
         """A hold has ended."""

@@ -48,6 +48,10 @@ _COUNTERS = {
         "freshet_deltas_of_other_lineage",
         "Deltas passed over because the models were learnt anew by a rebuild",
     ),
+    "model_tail_lost": (
+        "freshet_model_tail_lost_commits",
+        "Commits of a worker that died before it told what they taught; at most so many are missing from the models",
+    ),
     "served": ("freshet_slates_published", "Fresh slates published after an action"),
     "skipped": ("freshet_slates_skipped", "Fresh slates the CPU budget left out"),
     "store_waits": ("freshet_store_waits", "Times Redis had to be waited for"),

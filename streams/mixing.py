@@ -49,10 +49,6 @@ class Mixing:
         begin = first[1] if first[0] == held.own.epoch else held.own.seq
         self._spans[held.partition] = (held.own.epoch, begin, held.own.seq)
 
-    def dropped(self, partition: int) -> None:
-        """A partition is gone."""
-        self._spans.pop(partition, None)
-
     async def run(self) -> None:
         """Tell for ever."""
         while True:
@@ -61,11 +57,11 @@ class Mixing:
                     await self._much.wait()
             await self.tell(self.say())
 
-    def say(self) -> list[Delta]:
-        """What was learnt since last asked, to be told next."""
+    def say(self, *, last: bool = False) -> list[Delta]:
+        """What was learnt since last asked, to be told next; the ``last`` one covers all commits."""
         self._untold = 0
         self._much.clear()
-        return self._replica.say(self._spans)
+        return self._replica.say(self._spans, last=last)
 
     async def tell(self, said: Sequence[Delta]) -> None:
         """Send deltas one after the other: one that came after its successor would be passed over as heard."""

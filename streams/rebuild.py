@@ -74,7 +74,7 @@ class _Effects:
         for user_id, cause in list(held.state.fold.owing.items()):
             held.state.fold.published(user_id, cause)
 
-    def adopted(self, partition: int, fold: PartitionFold, owed: Mapping[str, int]) -> None:
+    def adopted(self, partition: int, fold: PartitionFold, owed: Mapping[str, int], seq: int) -> None:
         """Nothing: the generation is empty."""
 
     def dropped(self, partition: int) -> None:

@@ -106,6 +106,7 @@ class Replica:
         self.lineage = 0
         self._store, self._rules = store, rules
         self._heard: dict[str, int] = {}
+        self.told: dict[int, int] = {}  # partition -> last commit whose learning was told, by whomever
         self._said = 0
         self._learning = asyncio.Lock()
 
@@ -153,8 +154,13 @@ class Replica:
 
     # ------------------------------------------------------------------ deltas
 
-    def say(self, spans: Mapping[int, tuple[int, int, int]]) -> list[Delta]:
-        """What was learnt here since last asked, signed and numbered, in parts that fit a record; may be nothing."""
+    def say(self, spans: Mapping[int, tuple[int, int, int]], *, last: bool = False) -> list[Delta]:
+        """What was learnt here since last asked, signed and numbered, in parts that fit a record; may be nothing.
+
+        Args:
+            spans: the commits it covers.
+            last: nothing will be said after it, so the commits are told even where they taught nothing.
+        """
         interactions, learners = self.learner.take()
         counters = split(learners.pop("counters"), COUNTS_IN_ONE) if "counters" in learners else []
         pieces = [interactions[k : k + MOST_IN_ONE] for k in range(0, len(interactions), MOST_IN_ONE)]
@@ -168,13 +174,18 @@ class Replica:
             )
             for k, (piece, counts) in enumerate(zip_longest(pieces, counters, fillvalue=()), start=1)
         ]
-        if learners and not said:
+        if (learners or (last and spans)) and not said:
             said = [Delta(self.worker, self._said + 1, lineage=self.lineage)]
         if said:
             said[-1] = replace(said[-1], learners={**said[-1].learners, **learners}, spans=dict(spans))
+            self._covered(spans)
         self._said += len(said)
         self._heard[self.worker] = self._said
         return said
+
+    def _covered(self, spans: Mapping[int, tuple[int, int, int]]) -> None:
+        for partition, (_, _, last) in spans.items():
+            self.told[partition] = max(last, self.told.get(partition, 0))
 
     async def hear_deltas(self, records: Sequence[ConsumerRecord]) -> None:
         """Apply what other workers learnt, each delta once."""
@@ -206,6 +217,7 @@ class Replica:
                 self.learner.hear(part)
                 await asyncio.sleep(0 if self._at_once is None else pause_s)
             self.stats["deltas_heard"] += 1
+            self._covered(delta.spans)
         except DeltaRefused as error:
             self.stats["deltas_refused"] += 1
             log.warning("delta %d of %s refused: %s", delta.number, delta.worker, error)
@@ -219,7 +231,12 @@ class Replica:
             created=created,
             positions={f"model-deltas-{p}": at for p, at in positions.items()},
             schema=self.learner.schema,
-            notes={"heard": dict(self._heard), "worker": self.worker, "lineage": self.lineage},
+            notes={
+                "heard": dict(self._heard),
+                "told": {str(partition): last for partition, last in self.told.items()},
+                "worker": self.worker,
+                "lineage": self.lineage,
+            },
         )
 
     async def recover(self, snapshot: Snapshot) -> dict[int, int]:
@@ -253,6 +270,10 @@ class Replica:
         self.learner.load(snapshot.components)
         heard = snapshot.manifest.notes.get("heard", {})
         self._heard = {str(worker): int(number) for worker, number in heard.items()}
+        self.told.clear()
+        self._covered(
+            {int(p): (0, 0, int(last)) for p, last in snapshot.manifest.notes.get("told", {}).items()}
+        )
         positions = snapshot.manifest.positions
         return {
             int(name.rsplit("-", 1)[1]): at

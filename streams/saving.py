@@ -76,7 +76,7 @@ class Saving:
         """Tell the others what they do not know yet, and save it, whether they can be told or not."""
         if not self._is_restored:
             return
-        said = self._mixing.say()
+        said = self._mixing.say(last=True)
         image = self._image()
         try:
             async with asyncio.timeout(FAREWELL_S):

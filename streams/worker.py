@@ -39,6 +39,7 @@ from streams.metrics_objectives import ObjectiveHeads
 from streams.metrics_slates import SlateMeter
 from streams.metrics_spread import Groups, Spread
 from streams.mixing import Mixing
+from streams.model_tail import ModelTail
 from streams.monitor import encoded
 from streams.names import give_back
 from streams.outputs import Message, Outputs, dead_letter
@@ -126,6 +127,7 @@ class Worker:
             self.replica, self.outputs, self.name, interval_s=settings.mix_interval_ms / 1_000,
             interval_events=settings.mix_interval_events,
         )  # fmt: skip
+        self.tail = ModelTail(self.replica.told, time.monotonic)
         self.saving = Saving(
             self.replica, self.mixing, self.snapshots, self.deltas, self.clock.now_ms, self.ingest.stats
         )
@@ -146,17 +148,17 @@ class Worker:
         for user_id, (acted, cause) in outcome.acted.items():
             self.slates.owe(Owed(held.partition, user_id, cause, acted, held.state.appended))
 
-    def adopted(self, partition: int, fold: PartitionFold, owed: Mapping[str, int]) -> None:
+    def adopted(self, partition: int, fold: PartitionFold, owed: Mapping[str, int], seq: int) -> None:
         """A partition was taken over: serve whom its last owner still owed."""
         log.info("partition %d is ours; %d users are owed a slate", partition, len(owed))
         self.slates.welcome(partition)
+        self.tail.adopted(partition, seq)
         for user_id, acted in owed.items():
             self.slates.owe(Owed(partition, user_id, fold.owing[user_id], acted, acted))
 
     def dropped(self, partition: int) -> None:
         """A partition is gone, its debts with it."""
         self.slates.forget(partition)
-        self.mixing.dropped(partition)
 
     def _settle(self, owed: Owed) -> None:
         part = self._part(owed.partition)
@@ -354,6 +356,7 @@ class Worker:
             waiting = self._waiting_records(ends) if ends is not None else None
             if self._progress.made({h.partition: h.own.next or 0 for h in self._holds()}, waiting):
                 self.watchdog.beat()
+            self.ingest.stats["model_tail_lost"] += self.tail.lost()
 
     def _waiting_records(self, ends: Mapping[int, int]) -> set[int]:
         """Partitions owned of which something is in the log, or in hand, and not folded."""

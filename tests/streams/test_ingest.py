@@ -28,7 +28,7 @@ class NoEffects:
         self.owed: dict[str, int] = {}
         self.causes: dict[str, str] = {}
 
-    def adopted(self, partition: int, fold: PartitionFold, owed: Mapping[str, int]) -> None:
+    def adopted(self, partition: int, fold: PartitionFold, owed: Mapping[str, int], seq: int) -> None:
         self.owed, self.causes = dict(owed), dict(fold.owing)
 
     def committed(self, held: Held, outcome: Outcome) -> None:

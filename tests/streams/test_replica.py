@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +14,11 @@ from online_models import deltas
 from online_models.base import RECENT, Interaction
 from online_models.counters import CounterBatch
 from online_models.deltas import Delta
+from online_models.snapshot import SnapshotStore
 from online_models.state import Outcome
 from streams import build
 from streams import settings as freshet_settings
+from streams.model_tail import PATIENCE_S, ModelTail
 from streams.replica import PART, Replica
 from streams.topics import CONTRACT
 
@@ -72,6 +75,34 @@ async def test_what_is_said_fits_the_topic_and_adds_up_to_what_was_learnt() -> N
         np.bincount(np.arange(6_000) % 5_000),
     )
     assert speaker.say({}) == []
+
+
+async def test_commits_whose_learning_died_with_their_worker_are_counted_by_the_next_owner(
+    tmp_path: Path,
+) -> None:
+    killed, heir, now = replica(), replica(), [0.0]
+    killed.learner.learn(learnt(3))
+    await heir.hear_deltas([record(delta) for delta in killed.say({4: (1, 1, 9)})])
+    heir.image(0, {}).write(SnapshotStore(tmp_path))
+    snapshot = SnapshotStore(tmp_path).latest()
+    assert snapshot is not None
+    restarted = replica()
+    restarted.restore(snapshot)
+    for of in (heir, restarted):
+        tail = ModelTail(of.told, lambda: now[0])
+        tail.adopted(4, seq=12)  # three commits came after the last delta
+        tail.adopted(5, seq=7)  # nobody told of it: not known
+        assert tail.lost() == 0, "a worker that ends in good order may be telling still"
+        now[0] += PATIENCE_S
+        assert tail.lost() == 3
+
+
+async def test_a_worker_that_ends_in_good_order_tells_of_all_its_commits_whatever_they_taught() -> None:
+    leaving, heir = replica(), replica()
+    assert leaving.say({4: (1, 1, 9)}) == []
+    await heir.hear_deltas([record(delta) for delta in leaving.say({4: (1, 1, 9)}, last=True)])
+    assert heir.told == {4: 9}
+    assert leaving.say({}, last=True) == []
 
 
 async def test_a_delta_heard_twice_counts_once() -> None:
