@@ -90,8 +90,7 @@ class Embedding:
         """Fold one interaction in."""
         votes = [i for k, i in enumerate(x.recent[: self.last]) if not x.voted >> k & 1]
         recent = [i for i in dict.fromkeys(votes) if i != x.item]
-        held = np.array([self._slot_of(i) for i in recent], dtype=np.intp)
-        target = self._meet(x.item)
+        held, target = self._slots_of(recent), self._meet(x.item)
         if not recent or self._n < 2:
             return
         drawn = self._acted[self._rng.integers(0, self._n, self.negatives)]
@@ -112,6 +111,15 @@ class Embedding:
             self._acted[self._n], self._known[slot] = slot, 1
             self._n += 1
         return slot
+
+    def _slots_of(self, items: list[int]) -> Places:
+        """The slots of some items, which have them nearly always."""
+        asked = np.array(items, dtype=np.intp)
+        if asked.max(initial=0) < len(self._slot):
+            held = self._slot[asked].astype(np.intp)
+            if held.min(initial=0) >= 0:
+                return held
+        return np.array([self._slot_of(i) for i in items], dtype=np.intp)
 
     def _slot_of(self, item: int) -> int:
         if item >= len(self._slot):

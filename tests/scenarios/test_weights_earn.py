@@ -28,6 +28,10 @@ class Earned:
     purchases: float
     value: float
 
+    def __add__(self, other: Earned) -> Earned:
+        """Both together."""
+        return Earned(self.clicks + other.clicks, self.purchases + other.purchases, self.value + other.value)
+
 
 def earned(weights: Weights, seed: int = 1) -> Earned:
     """All users want the same: each item has its own click rate, and its own share of clicks that become purchases."""
@@ -63,10 +67,17 @@ def earned(weights: Weights, seed: int = 1) -> Earned:
     return Earned(*(totals / (VISITS - VISITS // 2)).tolist())
 
 
+SEEDS = (1, 2, 3)
+"""One shop alone tells little: which of its rare bestsellers are found early is luck."""
+
+
 @pytest.mark.timeout(300)
 def test_slates_made_for_value_earn_more_of_it_than_slates_made_for_clicks() -> None:
-    by_clicks, by_value = earned(CLICKS), earned(Weights.parse(WEIGHTS))
-    print(f"\nmade for clicks: {by_clicks}\nmade for value:  {by_value}")
+    by_clicks, by_value = Earned(0.0, 0.0, 0.0), Earned(0.0, 0.0, 0.0)
+    for seed in SEEDS:
+        for_clicks, for_value = earned(CLICKS, seed), earned(Weights.parse(WEIGHTS), seed)
+        print(f"\nseed {seed}, made for clicks: {for_clicks}\nseed {seed}, made for value:  {for_value}")
+        by_clicks, by_value = by_clicks + for_clicks, by_value + for_value
     assert by_value.value > 1.2 * by_clicks.value
     assert by_value.purchases > 1.2 * by_clicks.purchases
     assert by_value.clicks < by_clicks.clicks
