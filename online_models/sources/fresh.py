@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
+from bisect import bisect_left, insort
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,42 +32,35 @@ class Fresh:
             raise ValueError("kept and proposed must be at least 1")
         self.kept, self.proposed = kept, proposed
         self._since: dict[int, int] = {}  # item -> ms, in order of noting
-        self._oldest: list[tuple[int, int]] = []  # a heap; may hold items that are gone
-        self._order: Ids | None = np.zeros(0, dtype=np.int32)  # None until it is asked for again
+        self._order: list[tuple[int, int]] = []  # (ms, -item), the newest last, of equals the lowest id
 
     def note(self, item: int, ts: int) -> None:
         """An item is there since ``ts``; the first word on it stands."""
         if item in self._since:
             return
         self._since[item] = ts
-        heapq.heappush(self._oldest, (ts, item))
-        while len(self._since) > self.kept:
-            since, gone = heapq.heappop(self._oldest)
-            if self._since.get(gone) == since:
-                del self._since[gone]
-        self._order = None
-
-    def _ranked(self) -> Ids:
-        if self._order is None:
-            newest_first = sorted([(-since, item) for item, since in self._since.items()])
-            self._order = np.array([item for _, item in newest_first], dtype=np.int32)
-        return self._order
+        insort(self._order, (ts, -item))
+        if len(self._order) > self.kept:
+            oldest = self._order[0][0]
+            _, gone = self._order.pop(bisect_left(self._order, (oldest + 1,)) - 1)  # of equals the lowest id
+            del self._since[-gone]
 
     def newest(self, n: int) -> Ids:
         """The ``n`` newest items, the newest first."""
-        return self._ranked()[:n].copy()
+        return np.array([-item for _, item in self._order[: -n - 1 : -1]], dtype=np.int32)
 
     def learn_one(self, x: Interaction) -> None:
         """Nothing: the model notes items."""
 
     def touch(self, query: Query) -> FreshTouch:
         """The newest items."""
-        return FreshTouch(self._ranked()[: self.proposed])
+        return FreshTouch(self.newest(self.proposed))
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""
-        if self._since.pop(item, None) is not None:
-            self._order = None
+        since = self._since.pop(item, None)
+        if since is not None:
+            del self._order[bisect_left(self._order, (since, -item))]
 
     def arrays(self) -> Arrays:
         """Everything, as arrays."""
@@ -79,9 +72,7 @@ class Fresh:
     def load(self, arrays: Arrays) -> None:
         """Restore what :meth:`arrays` gave."""
         self._since = dict(zip(arrays["items"].tolist(), arrays["since"].tolist(), strict=True))
-        self._oldest = [(ts, item) for item, ts in self._since.items()]
-        heapq.heapify(self._oldest)
-        self._order = None
+        self._order = sorted((ts, -item) for item, ts in self._since.items())
 
 
 @dataclass(frozen=True, slots=True)
