@@ -59,7 +59,7 @@ class Options:
     Args:
         fetch_max_wait_ms: how long the broker may hold an empty fetch that leaves a partition out. It bounds the
             latency of a partition whose data comes while a fetch of others is under way; 1,500 in Faust's own driver.
-            One of all partitions is held longer, and one of a busy process for what `streams.transport_pace` says.
+            One of all partitions is held longer; a busy process rests between two (`streams.transport_pace`).
         max_batch_records: most records of one batch.
         max_batch_bytes: a batch is closed once its keys and values reach this size.
         max_partition_fetch_bytes: most bytes of one partition in one fetch; what waits in memory per partition.

@@ -34,8 +34,6 @@ _COMMIT_S = 2.0
 _STOP_S = 5.0
 _IDLE_MS = 100
 """How long the broker may hold a fetch of all partitions: nothing waits for its end, so it need not end soon."""
-_MUCH_BYTES = 1 << 16
-"""While records gather, so many end the wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,8 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     """Runs aiokafka in a thread of its own."""
 
     options: Options = Options()
-    gather_ms = 0  # how long the broker lets records gather; see streams/transport_pace.py
+    gather_ms = 0  # how long records gather at the broker between two fetches; see streams/transport_pace.py
+    _resting: asyncio.TimerHandle | None = None  # until it is over no fetch is sent
     _awaits = False  # whether a take waits for records
     _waiter: asyncio.Future[None] | None = None
     _telling: asyncio.Future[None] | None = None
@@ -134,7 +133,7 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         while True:
             taken = self._drain(consumer, self._wanted)
             if taken:  # the next fetch waited for it
-                consumer._fetcher._notify(consumer._fetcher._wait_consume_future)
+                self._fetch_after(consumer._fetcher, self.gather_ms / 1_000)
             left = deadline - monotonic()
             if taken or self._woken or left <= 0:
                 self._woken = False
@@ -151,6 +150,23 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                 waiter.result()  # a refused authorization comes this way
             if not self._is_current(consumer, generation):
                 return []
+
+    def _fetch_after(self, fetcher: Any, pause_s: float) -> None:
+        """Ask the broker for more, once records had time to gather.
+
+        Left to the broker (a least size and a short longest wait) this takes up to 200 ms now and then, the pace at
+        which it looks for waits that are over.
+        """
+        if not pause_s:
+            self._rested(fetcher)
+        elif self._resting is None:
+            self._resting = asyncio.get_running_loop().call_later(pause_s, self._rested, fetcher)
+
+    def _rested(self, fetcher: Any) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+        self._resting = None
+        fetcher._notify(fetcher._wait_consume_future)
 
     def _end_wait(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -257,11 +273,11 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         A fetch sent before a take has got what came with the last would leave those partitions out, and they would wait
         for its end. So it is sent when they are taken.
         """
-        fetcher._fetch_min_bytes = _MUCH_BYTES if self.gather_ms else 1
         soon = self.options.fetch_max_wait_ms
-        fetcher._fetch_max_wait_ms = self.gather_ms or (soon if fetcher._records else max(soon, _IDLE_MS))
+        fetcher._fetch_max_wait_ms = soon if fetcher._records else max(soon, _IDLE_MS)
         fetches, *others = actions(assignment)
-        if self._awaits and not self._wanted.keys().isdisjoint(fetcher._records):
+        waits = self._awaits and not self._wanted.keys().isdisjoint(fetcher._records)
+        if waits or self._resting is not None:
             fetches = []
         return (fetches, *others)
 

@@ -1,4 +1,4 @@
-"""How long the broker lets records gather: not at all while there is time, some milliseconds when there is little.
+"""How long records gather at the broker: not at all while there is time, some milliseconds when there is little.
 
 A batch costs nearly the same whether it holds one record or ten. So a process that keeps up by a narrow margin spends
 its CPU on fetches and batches of one, and slates queue behind them. The busier it is, the longer records gather, and
