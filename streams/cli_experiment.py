@@ -154,7 +154,7 @@ def pause(who: Who = "", reason: Why = "", given: Given = None) -> None:
 def resume(who: Who = "", reason: Why = "", given: Given = None) -> None:
     """Let experiments go on, and keep them from being paused by a burning error budget for an hour."""
     from streams.burn_watch import HELD_OPEN_MS
-    from streams.simulate import now_ms
+    from streams.clock import wall_ms
 
-    changed(given, "resume", who=who, reason=reason, details={"until": now_ms() + HELD_OPEN_MS})
+    changed(given, "resume", who=who, reason=reason, details={"until": wall_ms() + HELD_OPEN_MS})
     typer.echo("experiments go on")

@@ -166,10 +166,10 @@ def changed(given: list[str] | None, what: Any, **more: Any) -> Registry:
 
 
 def _add(loaded: Settings, what: Any, **more: Any) -> Registry:
+    from streams.clock import wall_ms
     from streams.registry_log import change
-    from streams.simulate import now_ms
 
-    made: Change = change(what, now_ms(), **more)
+    made: Change = change(what, wall_ms(), **more)
 
     async def append(registry_log: RegistryLog) -> Registry:
         await registry_log.catch_up()

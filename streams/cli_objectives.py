@@ -61,14 +61,14 @@ def reset(surface: SurfaceName, who: Who = "", reason: Why = "", given: Given = 
 def _weigh(
     given: list[str] | None, surface: str, weights: dict[str, float] | None, who: str, reason: str
 ) -> None:
-    from streams.simulate import now_ms
+    from streams.clock import wall_ms
     from streams.weighing import Weighing
 
     loaded = load(given, log_level="ERROR")
 
     async def append(log: RegistryLog) -> dict[str, Any]:
         await log.catch_up()
-        return await Weighing(loaded, log).weigh(surface, weights, now_ms(), who=who, reason=reason)
+        return await Weighing(loaded, log).weigh(surface, weights, wall_ms(), who=who, reason=reason)
 
     told = with_log(loaded, append)
     typer.echo(f"{surface} is ordered for {_plain(told['weights'])} ({told['version']})")

@@ -114,13 +114,13 @@ def restore(
     """Make an older snapshot the newest again; processes take it over when they start."""
     loaded = load(given)
     from online_models.errors import SnapshotCorrupt
-    from streams.simulate import now_ms
+    from streams.clock import wall_ms
 
     store = _store(loaded)
     if version not in store.versions():
         listed = ", ".join(store.versions()) or "none"
         raise SnapshotCorrupt(f"there is no snapshot {version} in {loaded.snapshot_dir}; there are: {listed}")
-    made = store.restore(version, now_ms())
+    made = store.restore(version, wall_ms())
     typer.echo(made)
     typer.echo(f"{version} is the newest again, as {made}; restart workers and API to take it over", err=True)
 

@@ -147,9 +147,10 @@ def simulate(
     settings = load(given)
     from evaluation.simulator import World, WorldConfig
     from streams import simulate as implementation
+    from streams.clock import wall_ms
 
     config = WorldConfig(
-        seed=seed, users=users, items=items, start_ms=implementation.now_ms(),
+        seed=seed, users=users, items=items, start_ms=wall_ms(),
         shift_after_ms=int(1_000 * (duration / 2 if shift is None else shift)),
     )  # fmt: skip
     world = World(config)

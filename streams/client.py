@@ -14,7 +14,6 @@ retry. A record that freshet would refuse is refused here, with the field and th
 from __future__ import annotations
 
 import socket
-import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -24,6 +23,7 @@ import orjson
 from kafka import KafkaProducer
 
 from streams import traces, validation
+from streams.clock import wall_ms
 from streams.settings import Settings
 from streams.topics import BrokerUnavailable
 from streams.validation import Rejected, Rules
@@ -101,7 +101,7 @@ class EventProducer:
         linger_ms: int = 5,
         client: Mapping[str, Any] | None = None,
         on_error: Callable[[Exception], None] | None = None,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock: Callable[[], int] = wall_ms,
         tracing: Tracing | None = None,
     ) -> None:
         self.namespace = namespace

@@ -14,10 +14,11 @@ from evaluation.hitboard import HitBoard
 from evaluation.simulator import World, WorldConfig
 from streams import ask
 from streams.client import EventProducer
+from streams.clock import wall_ms
 from streams.demo_watch import Watch
 from streams.replay import events_of, send_catalog
 from streams.settings import Settings
-from streams.simulate import Plan, Slate, Traffic, now_ms
+from streams.simulate import Plan, Slate, Traffic
 
 VISITS_PER_S = 30.0
 REPLAYED_PER_S = 60.0
@@ -50,7 +51,7 @@ class SimulatedPlay:
         self, settings: Settings, watch: Watch, base: str, *, seed: int, duration_s: float | None
     ) -> None:
         shift_s = SHIFT_AFTER_S if duration_s is None else duration_s / 2
-        config = WorldConfig(seed=seed, start_ms=now_ms(), shift_after_ms=round(1_000 * shift_s))
+        config = WorldConfig(seed=seed, start_ms=wall_ms(), shift_after_ms=round(1_000 * shift_s))
         self.world = World(config)
         plan = Plan(rate_per_s=VISITS_PER_S, duration_s=duration_s or FOREVER_S, n=SLOTS)
         self._ended = threading.Event()
@@ -124,7 +125,7 @@ class ReplayedPlay:
                 ended.wait(max(0.0, begun + number / REPLAYED_PER_S - time.monotonic()))
                 if ended.is_set():
                     return
-                self._one(producer, {**event, "ts": now_ms()})
+                self._one(producer, {**event, "ts": wall_ms()})
 
     def _one(self, producer: EventProducer, event: dict[str, Any]) -> None:
         user = event["user_id"]

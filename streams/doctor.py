@@ -17,6 +17,7 @@ from online_models.snapshot_bucket import open_snapshots
 from online_models.store_report import StoreReport, report
 from streams import build, topics
 from streams.client import client_args, need_embedded
+from streams.clock import wall_ms
 from streams.settings import Settings, shown, unknown_variables
 from streams.topics import MAX_REPLICATION, Difference
 
@@ -136,7 +137,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     took_ms = (time.monotonic() - begun) * 1_000.0
     yield Finding("ok", "Redis", f"{where}, version {told.version}, {took_ms:.0f} ms for four questions")
     yield from _redis_as_configured(told, settings)
-    off_ms = told.time_ms - time.time_ns() // 1_000_000
+    off_ms = told.time_ms - wall_ms()
     if abs(off_ms) > CLOCK_OFF_MS + took_ms:
         mend = "synchronise the clocks, with chrony or systemd-timesyncd"
         yield Finding("warning", "clock", f"Redis's clock differs by {off_ms} ms", mend)

@@ -17,6 +17,7 @@ from online_models.store import Store
 from serving.api_metrics import ApiMetrics
 from serving.live_board import LiveBoard
 from streams.broadcast import BroadcastReader
+from streams.clock import wall_ms
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ class LiveFeed:
 
     def _tick(self, seconds: float) -> None:
         tick = self.board.tick(seconds)
-        tick |= {"ts": time.time_ns() // 1_000_000, "latency": self._metrics.latency_lately()}
+        tick |= {"ts": wall_ms(), "latency": self._metrics.latency_lately()}
         self._history.append(tick)
         self._left = READ_PER_TICK
         self._wake()

@@ -11,6 +11,7 @@ from typing import Any
 from evaluation.datasets import Dataset, Rating, Record
 from evaluation.wire import item_entry, to_events
 from streams.client import EventProducer, EventRefused
+from streams.clock import wall_ms
 
 FLUSH_EVERY = 20_000
 """Records handed over and not acknowledged, at most: what bounds the memory of a fast replay."""
@@ -124,7 +125,7 @@ def replay(
         if early > 0.0:
             sleep(early)
         try:
-            producer.event({**event, "ts": time.time_ns() // 1_000_000} if as_of_now else event)
+            producer.event({**event, "ts": wall_ms()} if as_of_now else event)
             sent += 1
         except EventRefused:
             refused += 1

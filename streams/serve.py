@@ -34,6 +34,7 @@ from serving.wire import exposure
 from streams import build, collector, metrics, traces, validation
 from streams.broadcast import BroadcastReader
 from streams.burn_watch import BurnWatch
+from streams.clock import wall_ms
 from streams.decisions import Decisions
 from streams.lineage import Lineage
 from streams.live import LiveFeed
@@ -53,11 +54,6 @@ FOLLOW_S = 1.0
 """How often is asked whether the state was rebuilt."""
 LOG_PATIENCE_S = 0.05
 ACK_PATIENCE_S = 10.0
-
-
-def now_ms() -> int:
-    """The wall clock, ms."""
-    return time.time_ns() // 1_000_000
 
 
 class Replica:
@@ -102,7 +98,7 @@ class Replica:
         self.burns = BurnWatch(
             name, self.decisions.log,
             {"availability": (0.001, self.api_metrics.answered), "latency": (0.01, self.api_metrics.slates_late)},
-            self._signal, now=now_ms, clock=time.monotonic,
+            self._signal, now=wall_ms, clock=time.monotonic,
         )  # fmt: skip
         self.registry.register(self.burns)
         metrics.process(self.registry)
@@ -111,7 +107,7 @@ class Replica:
 
     def now(self) -> int:
         """The wall clock, ms."""
-        return now_ms()
+        return wall_ms()
 
     def lacking(self) -> dict[str, str]:
         """What is not ready yet, and why."""
@@ -124,7 +120,7 @@ class Replica:
     async def log(self, slate: Slate) -> None:
         """Hand a slate to the log; a log that is away costs the exposure, counted, not the answer."""
         self.meter.shown(slate)
-        value = orjson.dumps(exposure(slate, now_ms()))
+        value = orjson.dumps(exposure(slate, wall_ms()))
         try:
             async with asyncio.timeout(LOG_PATIENCE_S):
                 for message in logged(slate.user_id, value):
@@ -134,7 +130,7 @@ class Replica:
 
     async def accept(self, events: Sequence[dict[str, Any]]) -> list[str]:
         """Put events into the log, all or none."""
-        now = now_ms()
+        now = wall_ms()
         ids, messages, errors = [], [], []
         for k, event in enumerate(events):
             try:
@@ -222,7 +218,7 @@ class Replica:
         while True:
             self.store.generation = self.slow_store.generation
             if not self._lacking:
-                self.item_history.tick(now_ms())
+                self.item_history.tick(wall_ms())
             await asyncio.sleep(FOLLOW_S)
             try:
                 await self.slow_store.follow()
@@ -259,7 +255,7 @@ class Operators:
         """Change a surface's weights."""
         try:
             async with asyncio.timeout(ACK_PATIENCE_S):
-                return await self._weighing.weigh(surface, weights, now_ms(), who=who, reason=reason)
+                return await self._weighing.weigh(surface, weights, wall_ms(), who=who, reason=reason)
         except WeightsRefused as error:
             field = str(error).partition(":")[0]
             raise ProblemError(422, "Weights refused", str(error), field=field) from error

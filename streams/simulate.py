@@ -14,15 +14,10 @@ from evaluation.traffic import Plan, Slate, Traffic
 from streams.client import EventProducer
 from streams.settings import Settings
 
-__all__ = ["Choose", "Plan", "Slate", "Traffic", "now_ms", "to_kafka", "to_lines"]
+__all__ = ["Choose", "Plan", "Slate", "Traffic", "to_kafka", "to_lines"]
 
 Choose = Callable[[str, int, int, Collection[str]], Slate]
 """Who is shown what: (user, n, now, items the user acted on) -> slate."""
-
-
-def now_ms() -> int:
-    """The wall clock, ms."""
-    return time.time_ns() // 1_000_000
 
 
 def to_kafka(world: World, plan: Plan, choose: Choose, settings: Settings) -> Scoreboard:

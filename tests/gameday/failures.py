@@ -23,9 +23,10 @@ from serving.assembly import assemble
 from serving.types import SurfacePolicy
 from streams import build
 from streams.children import LOOPBACK, free_port
+from streams.clock import wall_ms
 from streams.registry_log import RegistryLog, change
 from tests.end_to_end.harness import PARTITIONS
-from tests.gameday.stack import ITEMS, Stack, now_ms
+from tests.gameday.stack import ITEMS, Stack
 
 SLOTS = 10
 
@@ -154,7 +155,7 @@ def worker_killed(stack: Stack) -> Iterator[Seen]:
 @contextmanager
 def deletion_misspelt(stack: Stack) -> Iterator[Seen]:
     """Somebody asks to be forgotten, in words freshet does not know: no receipt, a dead letter."""
-    stack.send({"type": "privacy", "user_id": "carol", "ts": now_ms(), "request": "forget"})
+    stack.send({"type": "privacy", "user_id": "carol", "ts": wall_ms(), "request": "forget"})
     yield [lambda: stack.letters("request") > 0]
 
 
@@ -193,7 +194,7 @@ def other_features(stack: Stack) -> Iterator[Seen]:
     """Processes of two versions run: labels come with features of the other."""
     name = "freshet_labels_of_other_schema_total"
     grows = _grows(lambda: stack.worker(name))
-    ts = now_ms() - 10_000
+    ts = wall_ms() - 10_000
     for k in range(20):
         stack.send(*_visit(f"v{k}", f"other{k}", ts, np.zeros((SLOTS, 3)), "of-another-release", {0}))
     yield [grows]
@@ -205,7 +206,7 @@ def drifting(stack: Stack) -> Iterator[Seen]:
     random = np.random.default_rng(7)
     learner = assemble({"default": SurfacePolicy()}).learner
     calm, moved = 1_200, 600
-    begin = now_ms() - (calm + moved + 10) * 1_000
+    begin = wall_ms() - (calm + moved + 10) * 1_000
 
     def visits(numbers: range, mean: float, rate: float) -> Iterator[dict[str, Any]]:
         for k in numbers:
@@ -275,7 +276,7 @@ def burst(stack: Stack) -> Iterator[Seen]:
     """Far more clicks at once than there is CPU for."""
     name = "freshet_slates_skipped_total"
     grows = _grows(lambda: stack.worker(name))
-    ts = now_ms()
+    ts = wall_ms()
     clicks = (
         {"type": "click", "user_id": f"b{k}", "ts": ts, "item_id": f"i{k % ITEMS}"} for k in range(40_000)
     )
@@ -367,7 +368,7 @@ def _registry(stack: Stack, what: What, **more: Any) -> None:
     async def once() -> None:
         store = build.store(stack.settings, patience_s=5.0)
         try:
-            refused = await RegistryLog(store).add(change(what, now_ms(), who="gameday", **more))
+            refused = await RegistryLog(store).add(change(what, wall_ms(), who="gameday", **more))
         finally:
             await store.close()
         assert not refused, refused

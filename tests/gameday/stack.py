@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -17,16 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streams import settings as freshet_settings
 from streams.children import LOOPBACK, Child, free_port
+from streams.clock import wall_ms
 from tests.end_to_end.harness import PARTITIONS, ROOT, Deployment, until
 from tests.kafka.broker import KafkaBroker
 from tests.support.redis_server import RedisServer
 
 ITEMS = 300
-
-
-def now_ms() -> int:
-    """The wall clock, ms."""
-    return time.time_ns() // 1_000_000
 
 
 class Stack:
@@ -92,7 +87,7 @@ class Stack:
 
     def click(self, user: str, item: int) -> None:
         """One click now."""
-        self.send({"type": "click", "user_id": user, "ts": now_ms(), "item_id": f"i{item}"})
+        self.send({"type": "click", "user_id": user, "ts": wall_ms(), "item_id": f"i{item}"})
 
     def ask(self, user: str, base: str = "", timeout_s: float = 10.0) -> int:
         """Ask for a slate; the status, 0 without an answer."""

@@ -8,7 +8,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from kafka.admin import KafkaAdminClient
 from online_models import generations
 from online_models.errors import SettingsError
 from online_models.store import Store
+from streams.clock import wall_ms
 from streams.rebuild import Rebuild
 from streams.settings import Settings, as_environment
 from tests.end_to_end.harness import ROOT, Deployment, Recount, until
@@ -133,7 +133,7 @@ def test_a_rebuild_from_a_time_counts_what_came_since_and_cleaning_leaves_nothin
     early, late = clicks(300, ids="early"), clicks(300, seed=6, ids="late")
     running.send(early)
     since = max(record.timestamp for record in running.read("events")) + 1
-    until(lambda: _now_ms() > since, 5, lambda: "the clock goes on")
+    until(lambda: wall_ms() > since, 5, lambda: "the clock goes on")
     running.send(late)
 
     run(running.settings)
@@ -200,7 +200,3 @@ def _check_partitions(running: Deployment, partitions: int, generation: int, wan
         running.check(want)
     finally:
         harness.PARTITIONS = before
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
