@@ -95,6 +95,16 @@ class LogReader:
             else:
                 await self._fetch([p for p in open_ if not self._held[p]])
 
+    async def rounds(self, most: int) -> AsyncIterator[list[ConsumerRecord]]:
+        """The same, so many at a time; the last ones are fewer, and may be none."""
+        gathered: list[ConsumerRecord] = []
+        async for record in self.records():
+            gathered.append(record)
+            if len(gathered) >= most:
+                yield gathered
+                gathered = []
+        yield gathered
+
     async def _fetch(self, wanted: list[int]) -> None:
         """Records of the partitions that are waited for; a gap at the end (markers) is passed over."""
         paused = [TopicPartition(self.topic, p) for p, held in self._held.items() if len(held) >= AHEAD]

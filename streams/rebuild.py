@@ -180,13 +180,8 @@ class Rebuild:
 
     async def _lap(self) -> None:
         """Fold up to where the log ended when the lap began."""
-        gathered: list[ConsumerRecord] = []
-        async for record in self._reader.records():
-            gathered.append(record)
-            if len(gathered) >= ROUND:
-                await self._fold(gathered)
-                gathered = []
-        await self._fold(gathered)
+        async for records in self._reader.rounds(ROUND):
+            await self._fold(records)
 
     async def _fold(self, records: list[ConsumerRecord]) -> None:
         homes: defaultdict[int, list[Record]] = defaultdict(list)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from aiokafka import ConsumerRecord
-
 from online_models.learner import Unlimited
 from online_models.snapshot_bucket import open_snapshots
 from online_models.state import Outcome
@@ -42,23 +40,17 @@ class Relearnt:
         self._from: dict[str, int] = {}
 
     async def begin(self) -> bool:
-        """Hold what is to learn and hear the catalogue; False where learning is frozen."""
+        """Hold what is to learn and hear the catalogue, names known; False where learning is frozen."""
         await self._decisions.log.catch_up()
         if self.replica.learner.frozen:
             return False
-        await self.replica.learn_names()
         await self._catalog.open()
         await self._hear()
         return True
 
     async def _hear(self) -> None:
-        heard: list[ConsumerRecord] = []
-        async for record in self._catalog.records():
-            heard.append(record)
-            if len(heard) >= CATALOGUE_AT_ONCE:
-                await self.replica.hear_catalog(heard)
-                heard = []
-        await self.replica.hear_catalog(heard)
+        async for records in self._catalog.rounds(CATALOGUE_AT_ONCE):
+            await self.replica.hear_catalog(records)
         self.replica.rejected.clear()  # they were dead letters when they were first heard
 
     def learn(self, outcome: Outcome) -> None:
