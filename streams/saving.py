@@ -54,23 +54,14 @@ class Saving:
     def _image(self) -> Image:
         return self._replica.image(self._now(), self._deltas.positions)
 
-    async def save(self) -> str:
-        """A snapshot now, copied on the loop and written off it; returns its version."""
-        said = self._mixing.say()
-        image = self._image()
-        await self._mixing.tell(said)
-        version = await asyncio.to_thread(image.write, self._snapshots)
-        self._saved_s = time.monotonic()
-        return version
-
     async def run(self, every_s: float) -> None:
-        """Save for ever."""
+        """Save for ever; copied on the loop, written off it."""
         while True:
             await asyncio.sleep(every_s)
-            try:
-                await self.save()
-            except OSError as error:
-                self._failed(error)
+            said = self._mixing.say()
+            image = self._image()
+            await self._mixing.tell(said)
+            await self._write(image)
 
     async def farewell(self) -> None:
         """Tell the others what they do not know yet, and save it, whether they can be told or not."""
@@ -83,11 +74,13 @@ class Saving:
                 await self._mixing.tell(said)
         except TimeoutError:
             log.error("Kafka does not answer: %d deltas stay unsent", self._mixing.unsent)
+        await self._write(image)
+
+    async def _write(self, image: Image) -> None:
         try:
             await asyncio.to_thread(image.write, self._snapshots)
         except OSError as error:
-            self._failed(error)
-
-    def _failed(self, error: OSError) -> None:
-        self._stats["snapshots_not_saved"] += 1
-        log.error("the snapshot was not saved: %s; the one before stands", error)
+            self._stats["snapshots_not_saved"] += 1
+            log.error("the snapshot was not saved: %s; the one before stands", error)
+        else:
+            self._saved_s = time.monotonic()
