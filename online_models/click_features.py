@@ -16,6 +16,7 @@ from online_models.counters import CLICK, IMPRESSION, ItemCounters
 from online_models.decay import scale
 from online_models.features import BOUND, OF_ITEM, FeatureSchema, Rows, logged
 from online_models.history import UserRecord
+from online_models.scratch import located
 
 EXTRA = (
     "order.behind_best",
@@ -86,11 +87,8 @@ def _passed_over(ids: Ids, record: UserRecord | None) -> Rows | float:
     """How often the user has lately seen each of some ascending items and left it, in logarithms, float32[n]."""
     if record is None or not record.shown or not len(ids):
         return 0.0
-    seen = np.array(record.shown, dtype=np.int32)
-    at = ids.searchsorted(seen)
-    at[at == len(ids)] = 0
-    times = np.bincount(at[ids[at] == seen], minlength=len(ids))
-    return np.log1p(times, dtype=np.float32)
+    at, _ = located(ids, np.array(record.shown, dtype=np.int32))
+    return np.log1p(np.bincount(at, minlength=len(ids)), dtype=np.float32)
 
 
 def join(rows: Rows, more: Rows) -> tuple[NDArray[np.float16], int]:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import Ids, Query
+from online_models.scratch import located
 
 BOUND = 5.0
 OF_ITEM = ("age", "idle", "in_history", "history_recency", "latest", "before_latest", "repeats", "intercept")
@@ -155,7 +156,7 @@ def _age(since: Counts, never: float) -> NDArray[np.float32]:
 def _of_history(ids: Ids, query: Query) -> Rows:
     """Whether each item is in the history, how recently, whether it is its last or last but one, and repeats."""
     out = np.zeros((len(ids), 5), dtype=np.float32)
-    if not query.recent or not len(ids):
+    if not query.recent:
         return out
     places: dict[int, int] = {}
     repeats: dict[int, int] = {}
@@ -163,9 +164,7 @@ def _of_history(ids: Ids, query: Query) -> Rows:
         places.setdefault(item, k)
         repeats[item] = repeats.get(item, -1) + 1
     held = np.fromiter(places, dtype=np.int64, count=len(places))
-    at = np.minimum(np.searchsorted(ids, held), len(ids) - 1)
-    found = ids[at] == held
-    rows = at[found]
+    rows, found = located(ids, held)
     place = np.fromiter(places.values(), dtype=np.float32, count=len(places))[found]
     out[rows, 0] = 1.0
     out[rows, 1] = 1.0 / (1.0 + place)

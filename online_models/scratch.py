@@ -58,6 +58,23 @@ class Uniter:
             self._marked, self._place = np.zeros(words, dtype=np.uint64), np.zeros(64 * words, dtype=np.int32)
 
 
+def located(ids: Ids, wanted: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Places of those wanted that are among ``ids``, and which they are, bool[len(wanted)].
+
+    Args:
+        ids: ascending, each once.
+
+    >>> places, found = located(np.array([2, 5, 9], dtype=np.int32), np.array([9, 4]))
+    >>> places.tolist(), found.tolist()
+    ([2], [True, False])
+    """
+    if not len(ids):
+        return np.zeros(0, dtype=np.intp), np.zeros(len(wanted), dtype=np.bool_)
+    at = np.minimum(ids.searchsorted(wanted), len(ids) - 1)
+    found: NDArray[np.bool_] = ids[at] == wanted
+    return at[found], found
+
+
 def best(ids: Ids, scores: NDArray[np.float32] | NDArray[np.float64], n: int) -> tuple[Ids, Scores]:
     """The ``n`` best, best first, ties by the lower id; scores that are not finite or not above 0 are left out.
 

@@ -18,6 +18,7 @@ from online_models.base import Ids
 from online_models.catalog import Catalog
 from online_models.history import UserRecord
 from online_models.interning import Interner
+from online_models.scratch import located
 from serving.types import SlateRequest, SurfacePolicy
 
 Mask = NDArray[np.bool_]
@@ -170,10 +171,8 @@ def among(ids: Ids, some: Collection[int]) -> Mask:
     [False, False, True]
     """
     out = np.zeros(len(ids), dtype=np.bool_)
-    if len(some) and len(ids):
-        wanted = np.fromiter(some, dtype=np.int64, count=len(some))
-        at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-        out[at[ids[at] == wanted]] = True
+    if len(some):
+        out[located(ids, np.fromiter(some, dtype=np.int64, count=len(some)))[0]] = True
     return out
 
 

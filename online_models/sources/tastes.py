@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
 from online_models.kernels import tastes as kernel
-from online_models.scratch import Uniter, best
+from online_models.scratch import Uniter, best, located
 from online_models.sources.family import NOBODY, Matrix, Places
 
 _START = 256
@@ -97,7 +97,6 @@ class Tastes:
         self._uniter = Uniter()
         self._tags = np.full((_START, tags_of_item), -1, dtype=np.int32)  # by item
         self._scale = np.zeros(_START, dtype=np.float32)  # one over the number of tags; 0 for none
-        self._tagged = 0
         self._fades = self.fade ** np.arange(64.0)
         # working memory by tag, zero between calls
         self._often, self._column, self._worth = _by_tag(_START)
@@ -114,7 +113,6 @@ class Tastes:
         self._room(item)
         self._tags[item, : len(numbers)] = numbers
         self._scale[item] = 1.0 / len(numbers)
-        self._tagged += 1
         for number in numbers:
             self._lists.pop(number, None)
             held = self._items[number]
@@ -131,7 +129,6 @@ class Tastes:
                 self._lists.pop(number, None)
                 self._items[number].pop(item, None)
         self._tags[item], self._scale[item] = -1, 0.0
-        self._tagged -= 1
 
     def _number(self, tag: str) -> int | None:
         if tag not in self._numbers:
@@ -209,10 +206,9 @@ class Tastes:
         fit = kernel.fit(ids, self._tags, self._scale, liked.tags, liked.worths, self._worth)
         out: Scores = np.maximum(fit + np.float32(self.usual_rate), np.float32(0.0))
         out += np.float32(self.doubt)
-        if len(liked.passed) and len(ids):
-            at = np.minimum(ids.searchsorted(liked.passed), len(ids) - 1)
-            held = ids[at] == liked.passed
-            out[at[held]] /= liked.tired[held]
+        if len(liked.passed):
+            at, held = located(ids, liked.passed)
+            out[at] /= liked.tired[held]
         return out
 
     # ------------------------------------------------------------------ snapshots
