@@ -31,7 +31,7 @@ class Bends:
         half_life: of the sums, in examples, above 0; a line moves far sooner.
         prior: clicks at which a knot or position has half its say, above 0.
 
-    >>> bends = Bends()
+    >>> bends = Bends(prior=10.0)
     >>> for k in range(4_000):
     ...     bends.update(-5.0, None, clicked=k % 50 == 0)
     >>> round(-5.0 + float(bends.of(np.array([-5.0]))[0]), 1)  # log-odds of a fiftieth: -3.9
