@@ -170,8 +170,9 @@ def credentials(settings: Settings) -> Any:
 
 def faust_conf(settings: Settings) -> dict[str, Any]:
     """Arguments of :func:`streams.faust_app.make_app`."""
+    wait = settings.fetch_max_wait_ms
     return {
-        "options": Options(fetch_max_wait_ms=settings.fetch_max_wait_ms),
+        "options": Options(wait, fetch_idle_wait_ms=wait) if settings.embedded else Options(wait),
         "session_timeout_s": settings.session_timeout_ms / 1_000,
         "heartbeat_s": min(2.0, settings.session_timeout_ms / 2_000),
         "instance_id": settings.instance_id or None,

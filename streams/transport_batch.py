@@ -59,7 +59,9 @@ class Options:
     Args:
         fetch_max_wait_ms: how long the broker may hold an empty fetch that leaves a partition out. It bounds the
             latency of a partition whose data comes while a fetch of others is under way; 1,500 in Faust's own driver.
-            One of all partitions is held longer; a busy process rests between two (`streams.transport_pace`).
+            A busy process rests between two fetches (`streams.transport_pace`).
+        fetch_idle_wait_ms: the same of one that leaves none out, where that is longer: nothing waits for its end, save
+            on librdkafka's mock broker, which ends a fetch only then, whatever comes meanwhile.
         max_batch_records: most records of one batch.
         max_batch_bytes: a batch is closed once its keys and values reach this size.
         max_partition_fetch_bytes: most bytes of one partition in one fetch; what waits in memory per partition.
@@ -67,6 +69,7 @@ class Options:
     """
 
     fetch_max_wait_ms: int = 10
+    fetch_idle_wait_ms: int = 100
     max_batch_records: int = 1_000
     max_batch_bytes: int = 1 << 20
     max_partition_fetch_bytes: int = 1 << 20
@@ -75,6 +78,7 @@ class Options:
     def __post_init__(self) -> None:
         for name in (
             "fetch_max_wait_ms",
+            "fetch_idle_wait_ms",
             "max_batch_records",
             "max_batch_bytes",
             "max_partition_fetch_bytes",

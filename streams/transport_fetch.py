@@ -32,8 +32,6 @@ _CHUNK = 64
 _STALE_S = 0.05
 _COMMIT_S = 2.0
 _STOP_S = 5.0
-_IDLE_MS = 100
-"""How long the broker may hold a fetch of all partitions: nothing waits for its end, so it need not end soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +271,8 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         A fetch sent before a take has got what came with the last would leave those partitions out, and they would wait
         for its end. So it is sent when they are taken.
         """
-        soon = self.options.fetch_max_wait_ms
-        fetcher._fetch_max_wait_ms = soon if fetcher._records else max(soon, _IDLE_MS)
+        soon, late = self.options.fetch_max_wait_ms, self.options.fetch_idle_wait_ms
+        fetcher._fetch_max_wait_ms = soon if fetcher._records else max(soon, late)
         fetches, *others = actions(assignment)
         waits = self._awaits and not self._wanted.keys().isdisjoint(fetcher._records)
         if waits or self._resting is not None:

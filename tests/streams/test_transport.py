@@ -425,7 +425,9 @@ async def test_while_kafka_is_away_the_worker_waits_and_then_reads_on(
     assert set(reader.values()) == set(numbered(100))
 
 
-@pytest.mark.parametrize("name", ["fetch_max_wait_ms", "max_batch_records", "max_batch_bytes"])
+@pytest.mark.parametrize(
+    "name", ["fetch_max_wait_ms", "fetch_idle_wait_ms", "max_batch_records", "max_batch_bytes"]
+)
 def test_options_out_of_range_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         Options(**{name: 0})

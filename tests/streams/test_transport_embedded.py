@@ -8,6 +8,8 @@ import pytest
 from confluent_kafka import Producer
 
 from online_models.store import Store
+from streams import build
+from streams import settings as freshet_settings
 from streams.positions import Positions
 from tests.streams.transport_world import Reader, running, until
 
@@ -40,3 +42,10 @@ async def test_it_reads_from_the_embedded_broker_as_from_a_real_one(
         await until(lambda: len(positions.held()) == 4, "all claimed")
     assert [reader.values(p)[-1] for p in range(4)] == [b"late"] * 4
     await store.close()
+
+
+def test_no_fetch_of_the_embedded_broker_is_held_long_for_it_does_not_wake_one() -> None:
+    for embedded, idle_ms in ((True, 7), (False, 100)):
+        settings = freshet_settings.load(embedded=embedded, fetch_max_wait_ms=7)
+        options = build.faust_conf(settings)["options"]
+        assert (options.fetch_max_wait_ms, options.fetch_idle_wait_ms) == (7, idle_ms)
