@@ -8,7 +8,6 @@ half-lives. Rows are fixed arrays, so that the many updates of an event are a fe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,6 @@ _START = 256
 _RESCALE = 2.0**60
 _NOTHING = np.float32(1e-30)  # below it a weight is no weight, and slow to compute with
 
-Number = TypeVar("Number", np.int32, np.float32)
 Places = NDArray[np.intp]
 Weights = NDArray[np.float32]
 
@@ -74,13 +72,20 @@ class TopLists:
             self.unit[c] = 1.0
 
     def room(self, item: int) -> None:
-        """Make sure there is a row for ``item``."""
+        """Make sure there is a row for ``item``.
+
+        Memory is taken from the machine only for rows that are written, and most are short or empty: copying all of
+        them stood for 0.3 s at 30,000 items.
+        """
         size = len(self.used)
         if item < size:
             return
         more = max(2 * size, item + 1) - size
-        self._ids, self.weights = _taller(self._ids, more), _taller(self.weights, more)
-        self.used = _taller(self.used, more)
+        ids = np.zeros((size + more, self.width), dtype=np.int32)
+        weights = np.zeros((size + more, self.width, self.channels), dtype=np.float32)
+        kernel.carry(self._ids, self.weights, self.used, ids, weights)
+        self._ids, self.weights = ids, weights
+        self.used = np.concatenate([self.used, np.zeros(more, dtype=np.int32)])
         self.visits = np.concatenate([self.visits, np.zeros((more, self.channels))])
 
     def link(self, item: int, others: Places, onward: Weights, back: Weights) -> None:
@@ -135,10 +140,3 @@ class TopLists:
         self._ids, self.weights = arrays["ids"].copy(), arrays["weights"].copy()
         self.visits, self.used = arrays["visits"].T.copy(), arrays["used"].copy()
         self.unit = arrays["unit"].copy()
-
-
-def _taller(array: NDArray[Number], rows: int) -> NDArray[Number]:
-    """The array with zero rows below it; memory is taken from the machine only when a row is written."""
-    out = np.zeros((len(array) + rows, *array.shape[1:]), dtype=array.dtype)
-    out[: len(array)] = array
-    return out

@@ -4,6 +4,15 @@ from numpy.typing import NDArray
 def listed(rows: NDArray[np.intp], ids: NDArray[np.int32], used: NDArray[np.int32]) -> NDArray[np.int32]:
     """The neighbours of some lists, one list after the other; ``ids`` hold id + 1, ``used`` how many."""
 
+def carry(
+    ids: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    used: NDArray[np.int32],
+    taller_ids: NDArray[np.int32],
+    taller_weights: NDArray[np.float32],
+) -> None:
+    """Copy what the rows hold into tables of as many rows or more: ``used[row]`` places of each, and no more."""
+
 def view_scores(
     rows: NDArray[np.intp],
     at: NDArray[np.intp],

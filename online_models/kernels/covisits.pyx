@@ -1,6 +1,7 @@
 """Lists of neighbours read in several ways at once, and the pairs of one interaction written into them."""
 
 from libc.math cimport INFINITY, sqrt
+from libc.string cimport memcpy
 
 import numpy as np
 
@@ -17,6 +18,22 @@ def listed(const Py_ssize_t[::1] rows, const int[:, ::1] ids, const int[::1] use
             out[at] = ids[rows[r], j] - 1
             at += 1
     return neighbours
+
+
+def carry(
+    const int[:, ::1] ids,
+    const float[:, :, ::1] weights,
+    const int[::1] used,
+    int[:, ::1] taller_ids,
+    float[:, :, ::1] taller_weights,
+):
+    """See the stub for what is given."""
+    cdef Py_ssize_t row, n, channels = weights.shape[2]
+    for row in range(used.shape[0]):
+        n = used[row]
+        if n:
+            memcpy(&taller_ids[row, 0], &ids[row, 0], n * sizeof(int))
+            memcpy(&taller_weights[row, 0, 0], &weights[row, 0, 0], n * channels * sizeof(float))
 
 
 def view_scores(

@@ -52,6 +52,20 @@ def test_a_row_never_holds_more_than_its_width_nor_a_neighbour_twice(
         assert len(held) == len(set(held)) <= width
 
 
+@given(Pairs, st.integers(1, 4))
+def test_growing_keeps_every_row_and_nothing_else(pairs: list[tuple[int, int]], width: int) -> None:
+    lists, size = TopLists(width=width, half_lives=[100.0, 5.0]), 256
+    learn(lists, pairs)
+    lists.drop(3)
+    before = lists.arrays()
+    lists.room(1_000)
+    after = lists.arrays()
+    for name in ("ids", "weights", "used"):
+        assert len(after[name]) == 1_001
+        np.testing.assert_array_equal(after[name][:size], before[name])
+        assert not after[name][size:].any()
+
+
 def test_a_full_row_gives_up_its_weakest_neighbour_also_when_several_come_at_once() -> None:
     lists = TopLists(width=3, half_lives=[1e9])
     lists.link(0, np.array([1, 2, 3]), np.zeros((3, 1), np.float32), np.float32([[5.0], [1.0], [3.0]]))
