@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -61,7 +61,7 @@ class UserRecord:
     windows: dict[int, tuple[float, float]] = field(
         default_factory=dict
     )  # landmark -> decayed impressions, clicks
-    vetoes: set[str] = field(default_factory=set)  # "item:ID", "tag:NAME", "provider:NAME"
+    vetoes: Set[str] = frozenset()  # "item:ID", "tag:NAME", "provider:NAME"
     group: str = ""
     day: int = 0  # days since the epoch, of the abuse cap
     day_events: int = 0
@@ -178,7 +178,7 @@ class UserRecord:
     def veto(self, what: str) -> None:
         """Never show this item, tag or provider again; past ``MAX_VETOES`` further ones are not kept."""
         if len(self.vetoes) < MAX_VETOES:
-            self.vetoes.add(what)
+            self.vetoes = self.vetoes | {what}
 
     def merge(self, other: UserRecord, seen_max: int = 2_000) -> None:
         """Take over what another record (an anonymous session) did; its counts stay its own."""
@@ -268,7 +268,7 @@ def _decode(raw: bytes) -> UserRecord:
         landmark, impressions, clicks = _WINDOW.unpack_from(raw, at)
         record.windows[landmark] = (impressions, clicks)
         at += _WINDOW.size
-    record.vetoes = set(orjson.loads(raw[at : at + vetoed])) if vetoed else set()
+    record.vetoes = frozenset(orjson.loads(raw[at : at + vetoed])) if vetoed else frozenset()
     at += vetoed
     record.group = raw[at : at + grouped].decode()
     at += grouped

@@ -32,7 +32,7 @@ from online_models.history import UserRecord
 from online_models.labels import Labelled, Pending, from_exposure
 from online_models.store_writes import Write
 from online_models.turns import evidence
-from online_models.userstate import UserKeys, UserState
+from online_models.userstate import UserState
 from online_models.windows import Window
 
 MOST_GROUPS = 32
@@ -111,9 +111,8 @@ class PartitionFold:
         )  # a set less a view reads it all
 
     def admit(self, user_id: str, raw: Sequence[object]) -> None:
-        """Hold a user as read by :meth:`UserKeys.reads`."""
-        keys = UserKeys.of(self.prefix, user_id)
-        self.users[user_id] = UserState.load(user_id, keys, *raw)  # type: ignore[arg-type]
+        """Hold a user as read by :meth:`~online_models.userstate.UserKeys.reads`."""
+        self.users[user_id] = UserState.load(user_id, self.prefix, *raw)  # type: ignore[arg-type]
 
     # ------------------------------------------------------------------ folding
 
@@ -198,14 +197,14 @@ class PartitionFold:
                 self._counts.impression(item, event.ts, event.surface)
             if event.surface in self.policy.fatigue_surfaces:
                 record.impressed[item] = record.impressed.get(item, 0) + 1
-                state.impressed_changed.add(item)
+                state.changes.impressed.add(item)
             at = None if pending is None else pending.slot(item)
             if pending is None or at is None:
                 self._batch.stats["impressions_without_exposure"] += 1
             elif shared:
                 for action, window in self._from_impressions.items():
                     pending.open(at, event.ts + window.ms, action)
-                state.changed_pending.add(pending.request_id)
+                state.changes.changed.add(pending.request_id)
         if pending is not None and shared:
             for action in self._from_impressions:
                 self._open_window(state, pending, action)
@@ -273,7 +272,7 @@ class PartitionFold:
         if pending is None or label is None:
             self._batch.stats["actions_without_exposure"] += 1
             return
-        state.changed_pending.add(pending.request_id)
+        state.changes.changed.add(pending.request_id)
         if action == CLICK and shared:
             self._clicked(state, pending, item, event.ts)
         self._count(label)
@@ -341,7 +340,7 @@ class PartitionFold:
             for action in (CLICK, *pending.others):
                 if pending.marks(action).due:
                     self.windows.closed(state.user_id, pending.request_id, action)
-        fresh = UserState(state.user_id, state.keys, number=state.number)
+        fresh = UserState(state.user_id, self.prefix, number=state.number)
         self.users[state.user_id] = fresh
         self._touched.pop(state.user_id, None)
         self._batch.acted.pop(state.user_id, None)
@@ -380,7 +379,7 @@ class PartitionFold:
         for label in pending.close(state.number, action):
             self._batch.labelled.append(label)
             self._count(label)
-        state.changed_pending.add(pending.request_id)
+        state.changes.changed.add(pending.request_id)
         self._touched[state.user_id] = state
 
     def _collect_writes(self) -> None:

@@ -11,6 +11,10 @@ from online_models.identity import digest8, hash64
 from online_models.labels import Pending
 from online_models.store_writes import Write
 
+_MARK = 8  # bytes that stand for an event id
+RECORD, PENDING, RING, IMPRESSED, PROFILE = "u", "x", "r", "f", "a"
+"""What the keys of a user are told apart by."""
+
 
 @dataclass(frozen=True, slots=True)
 class UserKeys:
@@ -28,7 +32,7 @@ class UserKeys:
 
         None begins as a counter's does (``n:``, ``d:``, ``s:``, ``trend:``): a user may be called anything.
         """
-        return cls(*(f"{prefix}{kind}:{user_id}" for kind in ("u", "x", "r", "f", "a")))
+        return cls(*(f"{prefix}{kind}:{user_id}" for kind in (RECORD, PENDING, RING, IMPRESSED, PROFILE)))
 
     def reads(self) -> list[tuple[str, str]]:
         """The commands that read a user, in the order :meth:`UserState.load` takes the answers."""
@@ -41,53 +45,80 @@ class UserKeys:
 
 
 @dataclass(slots=True)
+class Changes:
+    """What a user's slates and fatigue counts have gone through since the last commit."""
+
+    new: set[str] = field(default_factory=set)  # slates not stored yet
+    changed: set[str] = field(default_factory=set)  # slates whose marks have moved
+    dropped: set[str] = field(default_factory=set)
+    impressed: set[int] = field(default_factory=set)  # items
+
+
+@dataclass(slots=True)
 class UserState:
-    """One user in the owner's memory, with what has changed since the last commit."""
+    """One user in the owner's memory, with what has changed since the last commit.
+
+    Tens of thousands are held, and nearly every event of a large namespace is of one met for the first time: so it is
+    few objects, and what most users never need is made when they do.
+    """
 
     user_id: str
-    keys: UserKeys
+    prefix: str  # of the partition's keys
     record: UserRecord = field(default_factory=UserRecord)
     pending: dict[str, Pending] = field(default_factory=dict)
-    ring: list[bytes] = field(default_factory=list)
+    ring: bytes = b""  # of event ids, eight bytes each, the oldest first
     number: int = 0
     changed: bool = False
-    new_pending: set[str] = field(default_factory=set)  # not stored yet
-    changed_pending: set[str] = field(default_factory=set)
-    dropped_pending: set[str] = field(default_factory=set)
     ring_changed: bool = False
-    impressed_changed: set[int] = field(default_factory=set)
+    _changes: Changes | None = None
 
     @classmethod
     def load(
         cls,
         user_id: str,
-        keys: UserKeys,
+        prefix: str,
         record: bytes | None,
         pending: Mapping[bytes, bytes],
         ring: bytes | None,
         impressed: Mapping[bytes, bytes],
     ) -> UserState:
-        """The user as Redis holds it; an unknown one is new."""
-        state = cls(user_id, keys, number=hash64(user_id))
-        if record:
-            state.record = history.decode(record)
-        requests = (
-            labels_wire.decode(raw, pending.get(b"m:" + name[2:]), pending.get(b"w:" + name[2:]))
-            for name, raw in pending.items()
-            if name.startswith(b"s:")
-        )
-        state.pending = {p.request_id: p for p in sorted(requests, key=lambda p: (p.ts, p.request_id))}
-        state.ring = [ring[k : k + 8] for k in range(0, len(ring), 8)] if ring else []
-        state.record.impressed = {int(item): int(n) for item, n in impressed.items()}
+        """The user as Redis holds it under ``prefix``; an unknown one is new."""
+        state = cls(
+            user_id, prefix, history.decode(record) if record else UserRecord(), ring=ring or b"",
+            number=hash64(user_id),
+        )  # fmt: skip
+        if pending:
+            requests = (
+                labels_wire.decode(raw, pending.get(b"m:" + name[2:]), pending.get(b"w:" + name[2:]))
+                for name, raw in pending.items()
+                if name.startswith(b"s:")
+            )
+            state.pending = {p.request_id: p for p in sorted(requests, key=lambda p: (p.ts, p.request_id))}
+        if impressed:
+            state.record.impressed = {int(item): int(n) for item, n in impressed.items()}
         return state
+
+    @property
+    def keys(self) -> UserKeys:
+        """Where it lives in Redis."""
+        return UserKeys.of(self.prefix, self.user_id)
+
+    @property
+    def changes(self) -> Changes:
+        """What has changed of slates and fatigue counts; to be added to."""
+        if self._changes is None:
+            self._changes = Changes()
+        return self._changes
 
     def first_time(self, event_id: str, size: int) -> bool:
         """Note an event id; False when it is one of the last ``size`` of this user."""
-        mark = digest8(event_id)
-        if mark in self.ring:
+        mark, ring = digest8(event_id), self.ring
+        at = ring.find(mark)
+        while at % _MARK and at > 0:  # across two of them
+            at = ring.find(mark, at + 1)
+        if at >= 0:
             return False
-        self.ring.append(mark)
-        del self.ring[:-size]
+        self.ring = (ring + mark)[-size * _MARK :]
         self.ring_changed = True
         return True
 
@@ -97,9 +128,9 @@ class UserState:
         At most so many are held whole, and of as many more what a window waits for that outlives them by ``ttl_ms``.
         """
         if pending.request_id in self.pending:
-            self.changed_pending.add(pending.request_id)  # the marks stored are of the one before
+            self.changes.changed.add(pending.request_id)  # the marks stored are of the one before
         self.pending[pending.request_id] = pending
-        self.new_pending.add(pending.request_id)
+        self.changes.new.add(pending.request_id)
         if len(self.pending) <= most:
             return 0
         whole = [request_id for request_id, p in self.pending.items() if not p.trimmed]
@@ -114,12 +145,14 @@ class UserState:
     def drop(self, request_id: str) -> None:
         """Forget a pending request."""
         del self.pending[request_id]
-        self.new_pending.discard(request_id)
-        self.changed_pending.discard(request_id)
-        self.dropped_pending.add(request_id)
+        self.changes.new.discard(request_id)
+        self.changes.changed.discard(request_id)
+        self.changes.dropped.add(request_id)
 
     def expire(self, before: int) -> None:
         """Forget requests served before a time, ms, but for what a window waits for that closes after it."""
+        if not self.pending:
+            return
         for request_id in [r for r, p in self.pending.items() if p.ts < before and not p.click.due]:
             if not self.pending[request_id].trimmed:
                 self._trim_or_drop(request_id, before)
@@ -128,8 +161,8 @@ class UserState:
 
     def _trim_or_drop(self, request_id: str, before: int) -> None:
         if self.pending[request_id].trim(before):
-            self.new_pending.add(request_id)
-            self.changed_pending.add(request_id)
+            self.changes.new.add(request_id)
+            self.changes.changed.add(request_id)
         else:
             self.drop(request_id)
 
@@ -153,44 +186,44 @@ class UserState:
         """
         out: list[Write] = []
         if self.changed:
-            out.append(("SET", self.keys.record, history.encode(self.record)))
+            out.append(("SET", f"{self.prefix}{RECORD}:{self.user_id}", history.encode(self.record)))
         if self.ring_changed:
-            out.append(("SET", self.keys.ring, b"".join(self.ring), "PX", ring_ttl_ms))
-        if self.dropped_pending:
-            names = [
-                kind + request_id
-                for request_id in sorted(self.dropped_pending)
-                for kind in ("s:", "m:", "w:")
-            ]
-            out.append(("HDEL", self.keys.pending, *names))
-        if self.new_pending or self.changed_pending:
-            out.append(("HSET", self.keys.pending, *self._pending_fields()))
-            waits = any(p.others for p in self.pending.values())
-            out.append(("PEXPIRE", self.keys.pending, max(pending_ttl_ms, longest_ms * waits)))
-        if self.impressed_changed:
-            counts = [
-                str(n) for item in sorted(self.impressed_changed) for n in (item, self.record.impressed[item])
-            ]
-            out.append(("HSET", self.keys.impressed, *counts))
-            out.append(("PEXPIRE", self.keys.impressed, pending_ttl_ms))
-        self._settle()
+            out.append(("SET", f"{self.prefix}{RING}:{self.user_id}", self.ring, "PX", ring_ttl_ms))
+        self.changed = self.ring_changed = False
+        if self._changes is not None:
+            changes, self._changes = self._changes, None
+            out += self._changed(changes, pending_ttl_ms, longest_ms)
         return out
 
-    def _pending_fields(self) -> list[str | bytes]:
+    def _changed(self, changes: Changes, pending_ttl_ms: int, longest_ms: int) -> list[Write]:
+        """The commands for slates and fatigue counts."""
+        out: list[Write] = []
+        keys = self.keys
+        if changes.dropped:
+            names = [
+                kind + request_id for request_id in sorted(changes.dropped) for kind in ("s:", "m:", "w:")
+            ]
+            out.append(("HDEL", keys.pending, *names))
+        if changes.new or changes.changed:
+            out.append(("HSET", keys.pending, *self._pending_fields(changes)))
+            waits = any(p.others for p in self.pending.values())
+            out.append(("PEXPIRE", keys.pending, max(pending_ttl_ms, longest_ms * waits)))
+        if changes.impressed:
+            counts = [
+                str(n) for item in sorted(changes.impressed) for n in (item, self.record.impressed[item])
+            ]
+            out.append(("HSET", keys.impressed, *counts))
+            out.append(("PEXPIRE", keys.impressed, pending_ttl_ms))
+        return out
+
+    def _pending_fields(self, changes: Changes) -> list[str | bytes]:
         """A slate is stored once; of a stored one only its marks are written again, a fortieth of the bytes."""
         out: list[str | bytes] = []
-        for request_id in sorted(self.new_pending):
+        for request_id in sorted(changes.new):
             out += ("s:" + request_id, labels_wire.encode(self.pending[request_id]))
-        for request_id in sorted(self.changed_pending):
+        for request_id in sorted(changes.changed):
             pending = self.pending[request_id]
             out += ("m:" + request_id, labels_wire.encode_marks(pending))
-            if pending.others or request_id in self.new_pending:  # else those of the one before would stay
+            if pending.others or request_id in changes.new:  # else those of the one before would stay
                 out += ("w:" + request_id, labels_wire.encode_others(pending))
         return out
-
-    def _settle(self) -> None:
-        self.changed = self.ring_changed = False
-        self.new_pending.clear()
-        self.changed_pending.clear()
-        self.dropped_pending.clear()
-        self.impressed_changed.clear()

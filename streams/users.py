@@ -15,6 +15,7 @@ async def read_user(store: Store, user_id: str, partitions: int) -> UserRecord:
     Raises:
         StoreUnavailable: Redis did not answer in time.
     """
-    keys = UserKeys.of(store.prefix(partition_of(user_id, partitions)), user_id)
+    prefix = store.prefix(partition_of(user_id, partitions))
+    keys = UserKeys.of(prefix, user_id)
     record, impressed = await store.read([("GET", keys.record), ("HGETALL", keys.impressed)])
-    return UserState.load(user_id, keys, record, {}, None, as_map(impressed)).record
+    return UserState.load(user_id, prefix, record, {}, None, as_map(impressed)).record

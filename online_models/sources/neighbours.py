@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from online_models.base import RECENT, Arrays, Ids, Interaction, Query
 from online_models.kernels import neighbours as kernel
 from online_models.sources.family import NOBODY, Matrix, Places
+from online_models.tables import taller
 
 _START = 256
 _NONE = -1
-_NOBODY = 0  # row 0 is nobody's and empty
+_NOBODY = 0  # row 0 is nobody's and empty, and so are rows of zeros
 Votes = NDArray[np.float32]
 Number = TypeVar("Number", np.int32, np.int64, np.float32)
 
@@ -133,7 +134,8 @@ class Neighbours:
         size = len(self._held)
         if item >= size:
             more = max(2 * size, item + 1) - size
-            self._who, self._where = _more(self._who, more, _NOBODY), _more(self._where, more)
+            held = np.flatnonzero(self._held)
+            self._who, self._where = taller(self._who, more, held), taller(self._where, more, held)
             self._held = _more(self._held, more)
             self._sums = np.zeros((len(self._held), 4))
 
