@@ -33,18 +33,3 @@ class Candidates:
         """The row of an item, if it is among them."""
         at = int(np.searchsorted(self.ids, item))
         return at if at < len(self.ids) and self.ids[at] == item else None
-
-
-def loudest(share: Rows) -> NDArray[np.int8]:
-    """The source that rates each item highest against its own best, int8[n]; ties to the first.
-
-    Args:
-        share: of each source's highest score, float32[sources, n].
-
-    >>> loudest(np.array([[0.5, 1.0], [1.0, 0.3]], dtype=np.float32)).tolist()
-    [1, 0]
-    """
-    if not share.shape[1]:
-        return np.zeros(0, dtype=np.int8)
-    out: NDArray[np.int8] = share.argmax(axis=0).astype(np.int8)
-    return out

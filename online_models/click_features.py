@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from online_models.base import Ids
 from online_models.counters import CLICK, IMPRESSION, ItemCounters
 from online_models.decay import scale
-from online_models.features import BOUND, OF_ITEM, FeatureSchema, Rows, logged
+from online_models.features import OF_ITEM, FeatureSchema, Rows
 from online_models.history import UserRecord
-from online_models.scratch import located
+from online_models.kernels import click as kernel
 
 EXTRA = (
     "order.behind_best",
@@ -68,63 +68,43 @@ def beside(
         behind: score behind the best candidate's, at most 0, float64[n].
         places: the candidate's place in the order, 0 for the first, int[n].
     """
-    out = np.empty((len(ids), len(EXTRA)), dtype=np.float32)
     rate = counters.surface_rate(surface)
-    middle = float(logit(rate))
-    clicked, seen = counters.fading(ids, CLICK, now), counters.fading(ids, IMPRESSION, now)
-    out[:, 0] = behind
-    out[:, 1] = np.log1p(places)
-    out[:, 2] = logit(counters.rate_of(clicked, seen, rate)) - middle
-    out[:, 3] = 0.3 * np.log1p(seen)
-    out[:, 4] = float(logit(user_rate(record, counters, rate, now))) - middle
-    out[:, 5] = 0.3 * math.log1p(record.counts.get(CLICK, 0)) if record is not None else 0.0
-    out[:, 6] = _passed_over(ids, record)
-    out[:, 7] = record is None or not record.counts.get(CLICK, 0)
-    return np.clip(out, -BOUND, BOUND, out=out)
+    middle, clicks = log_odds(rate), record.counts.get(CLICK, 0) if record is not None else 0
+    of_user = log_odds(user_rate(record, counters, rate, now)) - middle, 0.3 * math.log1p(clicks), not clicks
+    return kernel.beside(
+        ids.astype(np.int32, copy=False), behind, places,
+        counters.fading(ids, CLICK, now), counters.fading(ids, IMPRESSION, now),
+        record.shown if record is not None else (),
+        counters.prior_impressions, rate, middle, np.array(of_user, dtype=np.float32),
+    )  # fmt: skip
 
 
-def _passed_over(ids: Ids, record: UserRecord | None) -> Rows | float:
-    """How often the user has lately seen each of some ascending items and left it, in logarithms, float32[n]."""
-    if record is None or not record.shown or not len(ids):
-        return 0.0
-    at, _ = located(ids, np.array(record.shown, dtype=np.int32))
-    return np.log1p(np.bincount(at, minlength=len(ids)), dtype=np.float32)
-
-
-def join(rows: Rows, more: Rows) -> tuple[NDArray[np.float16], int]:
+def join(which: NDArray[np.intp], rows: Rows, more: Rows) -> tuple[NDArray[np.float16], int]:
     """The features of some candidates as served, float16[n, F], and how many were missing (given their default, 0).
 
     Args:
+        which: rows of those two tables.
         rows: the ordering head's features; those that are logged are taken.
-        more: those :func:`beside` them, float32[n, 8].
+        more: those :func:`beside` them, float32[all, 8].
     """
-    rows = logged(rows)
-    out = np.concatenate([rows, more], axis=1)
-    of_sources = out[:, : rows.shape[1] - len(OF_ITEM)]
-    of_sources += SILENCE
-    of_sources *= 0.5
-    missing = ~np.isfinite(out)
-    absent = int(missing.sum())
-    if absent:
-        out[missing] = 0.0
-    return np.clip(out, -BOUND, BOUND, out=out).astype(np.float16), absent
+    out, absent = kernel.joined(which, rows, more, *_widths(rows), SILENCE)
+    return out.astype(np.float16), absent
 
 
 def product(rows: Rows, more: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``join(rows, more) @ weights`` without making that table, nor rounding it, float64[n].
+    """``join`` of all rows times weights without making that table, nor rounding it, float64[n].
 
     >>> rows, more = np.zeros((1, 10), dtype=np.float32), np.ones((1, 8), dtype=np.float32)
     >>> float(product(rows, more, np.ones(17)).round(5)[0])
     10.3
     """
-    rows = logged(rows)
-    width = rows.shape[1]
-    of_rows = weights[:width].astype(np.float32)
-    of_sources = of_rows[: width - len(OF_ITEM)]
-    of_sources *= 0.5
-    constant = SILENCE * float(of_sources.sum())
-    out = rows @ of_rows + more @ weights[width:].astype(np.float32)
-    return out.astype(np.float64) + constant
+    return kernel.product(rows, more, weights, *_widths(rows), SILENCE)
+
+
+def _widths(rows: Rows) -> tuple[int, int]:
+    """How many of the ordering head's features are of sources, and how many are logged."""
+    sources = (rows.shape[1] - len(OF_ITEM)) // 2
+    return sources, sources + len(OF_ITEM)
 
 
 def user_rate(record: UserRecord | None, counters: ItemCounters, rate: float, now: int) -> float:
@@ -136,12 +116,11 @@ def user_rate(record: UserRecord | None, counters: ItemCounters, rate: float, no
     return (clicks + PRIOR_OF_USER * rate) / (max(seen, clicks) + PRIOR_OF_USER)
 
 
-def logit(p: float | NDArray[np.float64]) -> NDArray[np.float64]:
+def log_odds(p: float) -> float:
     """Log-odds, kept finite.
 
-    >>> float(logit(0.5))
+    >>> log_odds(0.5)
     0.0
     """
-    inside = np.minimum(np.maximum(p, 1e-6), 1.0 - 1e-6)
-    out: NDArray[np.float64] = np.log(inside / (1.0 - inside))
-    return out
+    inside = min(max(p, 1e-6), 1.0 - 1e-6)
+    return math.log(inside / (1.0 - inside))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import Ids, Query
-from online_models.scratch import located
+from online_models.kernels import sifting as kernel
 
 BOUND = 5.0
 OF_ITEM = ("age", "idle", "in_history", "history_recency", "latest", "before_latest", "repeats", "intercept")
@@ -94,46 +94,48 @@ def shares(scores: Rows) -> Rows:
     Args:
         scores: float32[sources, n], at least 0; 0 where a source has nothing to say.
     """
-    highest = np.maximum(scores.max(axis=1, initial=0.0), np.float32(1e-30))
-    out: Rows = scores / highest[:, None]
-    return out
+    return kernel.shares(scores)
 
 
 def logarithms(share: Rows) -> Rows:
     """What is logged of shares, float32 of their shape."""
-    out: Rows = np.log(share + np.float32(0.01))
-    return out
+    out: Rows = share + np.float32(0.01)
+    return np.log(out, out=out)
 
 
-def compute(share: Rows, logs: Rows, of_item: Rows) -> Rows:
-    """The features of some items, float32[n, 2 sources + 8], within +-5.
+def worth(weights: NDArray[np.float32], share: Rows, logs: Rows, of_item: Rows) -> NDArray[np.float32]:
+    """``table(...) @ weights`` of all items, without their table, float32[n]."""
+    return kernel.worth(weights, share, logs, of_item)
+
+
+def table(rows: NDArray[np.intp], share: Rows, logs: Rows, of_item: Rows) -> tuple[Rows, NDArray[np.int8]]:
+    """The features of some of the items, float32[n, 2 sources + 8], within +-5, and who speaks loudest for each.
+
+    That is the source that rates the item highest against its own best, int8[n]; ties to the first.
 
     Args:
-        share: of :func:`shares`, float32[sources, n]; ``logs``: their :func:`logarithms`.
-        of_item: of :func:`of_items`, float32[n, 8].
+        share: of :func:`shares`, float32[sources, all]; ``logs``: their :func:`logarithms`.
+        of_item: of :func:`of_items`, float32[all, 8].
+
+    >>> share = np.array([[0.5, 1.0], [1.0, 0.3]], dtype=np.float32)
+    >>> table(np.arange(2), share, logarithms(share), np.zeros((2, 8), dtype=np.float32))[1].tolist()
+    [1, 0]
     """
-    sources = len(share)
-    out = np.empty((len(of_item), 2 * sources + len(OF_ITEM)), dtype=np.float32)
-    out[:, :sources] = logs.T
-    out[:, sources:-sources] = of_item
-    out[:, -sources:] = share.T
-    return out
+    return kernel.table(rows, share, logs, of_item)
 
 
-def of_items(ids: Ids, query: Query, since_first: Counts, since_last: Counts) -> Rows:
+def of_items(ids: Ids, query: Query, seen: Counts, now: int) -> Rows:
     """What is told of items beside their scores, float32[n, 8], within +-5.
+
+    An age is a fifth of the logarithm of one more than the interactions of the stream since.
 
     Args:
         ids: int32[n], ascending.
-        since_first, since_last: int64[n], interactions of the stream since each item was first and last acted on; below
-            0 for never.
+        seen: the interaction by which each item was first and last acted on, int64[items, 2]; below 0 for never, as it
+            is for items beyond its end.
+        now: interactions of the stream so far.
     """
-    out = np.empty((len(ids), len(OF_ITEM)), dtype=np.float32)
-    out[:, 0] = _age(since_first, never=0.0)
-    out[:, 1] = _age(since_last, never=BOUND)
-    out[:, 2:7] = _of_history(ids, query)
-    out[:, 7] = 1.0
-    return np.minimum(out, BOUND, out=out)
+    return kernel.of_items(ids, query.recent, seen, now)
 
 
 def logged(rows: Rows) -> Rows:
@@ -143,32 +145,3 @@ def logged(rows: Rows) -> Rows:
     (3, 27)
     """
     return rows[:, : (rows.shape[1] + len(OF_ITEM)) // 2]
-
-
-def _age(since: Counts, never: float) -> NDArray[np.float32]:
-    """A fifth of the logarithm of one more than a count."""
-    out: NDArray[np.float32] = np.log(np.maximum(since, 0).astype(np.float32) + np.float32(1.0))
-    out *= np.float32(0.2)
-    out[since < 0] = never
-    return out
-
-
-def _of_history(ids: Ids, query: Query) -> Rows:
-    """Whether each item is in the history, how recently, whether it is its last or last but one, and repeats."""
-    out = np.zeros((len(ids), 5), dtype=np.float32)
-    if not query.recent:
-        return out
-    places: dict[int, int] = {}
-    repeats: dict[int, int] = {}
-    for k, item in enumerate(query.recent):
-        places.setdefault(item, k)
-        repeats[item] = repeats.get(item, -1) + 1
-    held = np.fromiter(places, dtype=np.int64, count=len(places))
-    rows, found = located(ids, held)
-    place = np.fromiter(places.values(), dtype=np.float32, count=len(places))[found]
-    out[rows, 0] = 1.0
-    out[rows, 1] = 1.0 / (1.0 + place)
-    out[rows, 2] = place == 0
-    out[rows, 3] = place == 1
-    out[rows, 4] = np.log1p(np.fromiter(repeats.values(), dtype=np.float32, count=len(repeats))[found])
-    return out

@@ -38,7 +38,7 @@ class Layer:
             x: all candidates of a request, float32[n, features]; a few of them alone would have another mean.
         """
         hidden: Matrix = x @ self.hidden
-        hidden += self.offset - _mean(x) @ self.hidden
+        hidden += self.offset - _mean(hidden)  # of the products, which is the product of the mean
         np.maximum(hidden, 0.0, out=hidden)
         added: Matrix = hidden @ self.out
         return added, hidden

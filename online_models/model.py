@@ -11,15 +11,16 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_models import features
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
-from online_models.candidates import Candidates, loudest
+from online_models.candidates import Candidates
 from online_models.features import Buckets, FeatureSchema
-from online_models.kernels import gather
+from online_models.kernels import sifting as kernel
 from online_models.ordering import OrderingHead
 from online_models.scratch import Uniter, best
 from online_models.sources.content import Content
@@ -97,6 +98,11 @@ class Model:
             raise ValueError(f"without must name some of {', '.join(self._families)}, not {sorted(without)}")
         self._families = {name: f for name, f in self._families.items() if name not in without}
         self.sources: tuple[str, ...] = tuple(name for f in self._families.values() for name in f.names)
+        ends = list(accumulate(len(f.names) for f in self._families.values()))
+        self._rows = {
+            name: slice(end - len(f.names), end)
+            for (name, f), end in zip(self._families.items(), ends, strict=True)
+        }
         self.schema = FeatureSchema.of(self.sources)
         floor = {name: weight for name, weight in FLOOR.items() if name in self.schema.names}
         self.head = OrderingHead(self.schema, floor=floor, hidden=hidden, seed=seed)
@@ -222,7 +228,7 @@ class Model:
         scores = np.zeros((len(lists), len(union) + 1), dtype=np.float32)
         for k, (_, said) in enumerate(lists):
             scores[k, places[k]] = said
-        return self._sift(query, n, union, scores[:, :-1], ())
+        return self._sift(query, n, union, np.ascontiguousarray(scores[:, :-1]), ())
 
     def _propose(
         self, query: Query, exclude: Ids, also: Ids = _NO_ITEMS, without: Collection[str] = ()
@@ -240,17 +246,15 @@ class Model:
         lists = [touch.ids for touch in touches.values()]
         own = np.array([i for i in query.recent if i < len(self._alive)], dtype=np.int32)
         union, places = self._uniter.unite([*lists, own, also], exclude, self._alive)
-        at = dict(zip(touches, places, strict=False))
-        rows: list[Matrix] = []
-        for name, family in self._families.items():
-            row = np.zeros((len(family.names), len(union)), dtype=np.float32)
-            if name in touches:
-                try:
-                    row = touches[name].scores(at[name], union)
-                except Exception:
-                    self._failed(name, failed)
-            rows.append(row)
-        return union, np.concatenate(rows), tuple(failed)
+        scores = np.zeros((len(self.sources), len(union)), dtype=np.float32)
+        for (name, touch), at in zip(touches.items(), places, strict=False):
+            rows = scores[self._rows[name]]
+            try:
+                touch.score(at, union, rows)
+            except Exception:
+                rows[...] = 0.0
+                self._failed(name, failed)
+        return union, scores, tuple(failed)
 
     def _failed(self, name: str, failed: list[str]) -> None:
         failed.append(name)
@@ -269,22 +273,18 @@ class Model:
             rows = _highest(said, max(self.union, n))
             union, scores = union[rows], scores.take(rows, axis=1)
             share = features.shares(scores)
-        of_item = features.of_items(union, query, *self._ages(union))
+        of_item = features.of_items(union, query, self._seen, self._ticks)
         logs, buckets = features.logarithms(share), Buckets.of(query)
+        rows = np.arange(len(union))
         if len(union) > n:
             worth = self.head.sift(share, logs, of_item, buckets)
             if len(also):
                 worth[np.isin(union, also)] = np.inf
             for source, k in self._reserved:
-                worth[_first(scores[source], k)] = np.inf
+                kernel.lift(worth, scores[source], k)
             rows = _highest(worth, n)
-            union, of_item = union[rows], of_item[rows]
-            share, logs = share.take(rows, axis=1), logs.take(rows, axis=1)
-        return Candidates(union, features.compute(share, logs, of_item), loudest(share), buckets, failed)
-
-    def _ages(self, ids: Ids) -> NDArray[np.int64]:
-        """Interactions since each of some ascending ids was first and last acted on, int64[2, n]; -1 for never."""
-        return gather.since(self._seen, ids, self._ticks)
+        table, loudest = features.table(rows, share, logs, of_item)
+        return Candidates(union[rows], table, loudest, buckets, failed)
 
     def order(self, c: Candidates) -> NDArray[np.float64]:
         """Scores of the candidates, float64[n]; greater is better."""
@@ -357,19 +357,13 @@ class Model:
         return {**self._families, "head": self.head}
 
 
-def _first(scores: Scores, n: int) -> NDArray[np.int32]:
-    """Places of the ``n`` highest scores above 0, ties to the first."""
-    return best(np.arange(len(scores), dtype=np.int32), scores, n)[0]
-
-
 def _highest(values: NDArray[np.float32], n: int) -> NDArray[np.intp]:
     """Places of the ``n`` highest values, ascending; among equals the first.
 
     >>> _highest(np.array([1.0, 3.0, 1.0, 2.0], dtype=np.float32), 3).tolist()
     [0, 1, 3]
     """
-    cut = np.partition(values, len(values) - n)[len(values) - n]
-    kept = values > cut
-    ties = np.flatnonzero(values == cut)[: n - int(kept.sum())]
-    kept[ties] = True
-    return np.flatnonzero(kept)
+    at = len(values) - n
+    cut = values.copy()
+    cut.partition(at)
+    return kernel.kept(values, cut[at], n)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from online_models import mlp
 from online_models.base import Arrays
 from online_models.candidates import Candidates
-from online_models.features import BOUND, GAPS_MS, LENGTHS, Buckets, FeatureSchema, Rows, logged
+from online_models.features import BOUND, GAPS_MS, LENGTHS, Buckets, FeatureSchema, Rows, logged, worth
 
 _GAPS = len(GAPS_MS) + 1
 _CROSSES = 1 + 2 * _GAPS + len(LENGTHS) + 1
@@ -89,13 +89,9 @@ class OrderingHead:
     def sift(self, share: Rows, logs: Rows, of_item: Rows, buckets: Buckets) -> NDArray[np.float32]:
         """The same of many, float32[n]: what decides who becomes a candidate.
 
-        The arguments are those of :func:`online_models.features.compute`, whose table of all items it spares.
+        The arguments are those of :func:`online_models.features.table`, whose rows of all items it spares.
         """
-        weights, sources = self._weights(buckets), len(share)
-        out: NDArray[np.float32] = weights[:sources] @ logs
-        out += weights[-sources:] @ share
-        out += of_item @ weights[sources:-sources]
-        return out
+        return worth(self._weights(buckets), share, logs, of_item)
 
     def order(self, c: Candidates) -> NDArray[np.float64]:
         """Scores of the candidates, float64[n]; greater is better."""
@@ -105,10 +101,12 @@ class OrderingHead:
         return scores.astype(np.float64)
 
     def _weights(self, buckets: Buckets) -> NDArray[np.float32]:
-        return self._of(_crosses(buckets))
-
-    def _of(self, rows: Places) -> NDArray[np.float32]:
-        out: NDArray[np.float32] = self.parameters["linear"].take(rows, axis=0).sum(axis=0)
+        """The linear weights that count for a request, added up."""
+        table = self.parameters["linear"]
+        shared, gap, pace, length = _crosses(buckets)
+        out: NDArray[np.float32] = table[shared] + table[gap]
+        out += table[pace]
+        out += table[length]
         return out
 
     def contributions(self, c: Candidates, row: int) -> dict[str, float]:
@@ -130,8 +128,8 @@ class OrderingHead:
         at = c.place(target)
         if at is None or len(c.ids) < 2:
             return False
-        rows = _crosses(c.buckets)
-        scores: NDArray[np.float32] = c.features @ self._of(rows)
+        rows = np.array(_crosses(c.buckets), dtype=np.intp)
+        scores: NDArray[np.float32] = c.features @ self._weights(c.buckets)
         gradients: Parameters = {}
         if self._layer is None:
             error = _error(scores, at)
@@ -240,11 +238,9 @@ class OrderingHead:
         self.examples, self._since, self.refused = (int(v) for v in arrays["counts"])
 
 
-def _crosses(buckets: Buckets) -> Places:
+def _crosses(buckets: Buckets) -> tuple[int, int, int, int]:
     """The rows of the linear weights that count for a request."""
-    return np.array(
-        (0, 1 + buckets.gap, 1 + _GAPS + buckets.pace, 1 + 2 * _GAPS + buckets.length), dtype=np.intp
-    )
+    return 0, 1 + buckets.gap, 1 + _GAPS + buckets.pace, 1 + 2 * _GAPS + buckets.length
 
 
 def _error(scores: NDArray[np.float32], target: int) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from river import compose, linear_model
 
 from online_models.base import Arrays
 from online_models.ftrl import DecayedFTRL
+from online_models.kernels import click as kernel
 from online_models.posterior import posterior_heads, standard_errors
 
 Rows = NDArray[np.float32]
@@ -29,6 +30,8 @@ BOUND = 5.0
 """Every input lies within plus and minus this."""
 BIAS = "bias"
 _POSITION_EDGES = (1, 2, 3, 4, 5, 7, 10, 15, 20)
+_REACHED = np.searchsorted(_POSITION_EDGES, np.arange(_POSITION_EDGES[-1] + 1), side="right")
+"""How many of the edges a position has reached; those behind the last are as it."""
 _OTHER = "other"
 _MOST_EXAMPLES = 10_000_000
 
@@ -221,10 +224,13 @@ class ClickRanker:
         """Log-odds of a click for rows float32[n, F]; a value that is not a number counts as 0. float64[n]."""
         w = self.optimizer.weights
         width, edges = len(self.features), len(_POSITION_EDGES)
-        steps = np.concatenate(([0.0], np.cumsum(w[width : width + edges])))
-        by_position = steps[np.searchsorted(_POSITION_EDGES, positions, side="right")]
-        out: NDArray[np.float64] = self._bounded(rows) @ w[:width] + self.constant(surface) + by_position
-        return out
+        steps = np.zeros(edges + 1)
+        w[width : width + edges].cumsum(out=steps[1:])
+        by_position = steps.take(_REACHED.take(positions, mode="clip"))
+        if self._log.any():
+            out: NDArray[np.float64] = self._bounded(rows) @ w[:width] + self.constant(surface) + by_position
+            return out
+        return kernel.logits(np.ascontiguousarray(rows), w[:width], self.constant(surface)) + by_position
 
     def constant(self, surface: str = "default") -> float:
         """What a surface adds to the log-odds of every row in the first slot."""

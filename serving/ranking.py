@@ -13,6 +13,7 @@ from online_models.candidates import Candidates
 from online_models.features import Rows
 from online_models.heads import Heads
 from online_models.history import UserRecord
+from online_models.kernels.ranks import ranked
 from online_models.learner import Learner
 from online_models.objective_value import Valued
 from online_models.objective_weights import CLICKS, Weights
@@ -39,7 +40,7 @@ class Ranked:
 
     def served(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float16], int]:
         """The click head's features of some candidates, as logged and later learnt from, and how many were missing."""
-        return click_features.join(self.candidates.features[rows], self.extra[rows])
+        return click_features.join(rows, self.candidates.features, self.extra)
 
 
 class Ranking:
@@ -72,8 +73,7 @@ class Ranking:
         With weights that name more than clicks, what that makes is the click's part of what each is worth.
         """
         heads = self.heads(version)
-        scores = _finite(heads.ordering.order(c))
-        place = _places(scores)
+        scores, place = ranked(heads.ordering.order(c), _SUNK)
         behind = scores - scores.max(initial=0.0 if not len(scores) else -np.inf)
         extra = click_features.beside(
             c.ids, behind, place, self._learner.counters, record, surface=surface, now=now
@@ -84,20 +84,18 @@ class Ranking:
             logits = click_features.product(
                 c.features, extra, ranker.optimizer.weights[: len(ranker.features)]
             )
-            scores = _finite(scores + weight * (logits + ranker.constant(surface)))
-            place = _places(scores)
-        ranked = Ranked(c, scores, place, extra, heads)
-        return ranked if weights.clicks_alone else self._valued(ranked, weights, surface, now)
+            scores, place = ranked(scores + weight * (logits + ranker.constant(surface)), _SUNK)
+        by_clicks = Ranked(c, scores, place, extra, heads)
+        return by_clicks if weights.clicks_alone else self._valued(by_clicks, weights, surface, now)
 
-    def _valued(self, ranked: Ranked, weights: Weights, surface: str, now: int) -> Ranked:
+    def _valued(self, by_clicks: Ranked, weights: Weights, surface: str, now: int) -> Ranked:
         """The same candidates by what showing them is worth, all actions together."""
-        c, heads, objectives = ranked.candidates, ranked.heads, self._learner.objectives
-        rows = ranked.served(np.arange(len(c.ids)))[0].astype(np.float32)
+        c, heads, objectives = by_clicks.candidates, by_clicks.heads, self._learner.objectives
+        rows = by_clicks.served(np.arange(len(c.ids)))[0].astype(np.float32)
         clicks = heads.calibration.predict(heads.ranker.logits(rows, 0, surface), surface)
         said = objectives.predict(dict(weights.of), rows, c.ids, now, surface)
-        worth = Valued.of(weights, ranked.scores, clicks, heads.click_weight, said, objectives.after_click)
-        scores = _finite(worth.scores)
-        return Ranked(c, scores, _places(scores), ranked.extra, heads, worth)
+        worth = Valued.of(weights, by_clicks.scores, clicks, heads.click_weight, said, objectives.after_click)
+        return Ranked(c, *ranked(worth.scores, _SUNK), by_clicks.extra, heads, worth)
 
     def probabilities(
         self,
@@ -129,18 +127,6 @@ class Ranking:
         if worth is not None:
             return worth.with_width(worth.clicks, errors)
         return np.stack([ranker.logits(rows), errors])
-
-
-def _finite(scores: Floats) -> Floats:
-    out: Floats = np.fmax(scores, _SUNK)  # not a number sinks too
-    out[out == np.inf] = _SUNK
-    return out
-
-
-def _places(scores: Floats) -> NDArray[np.intp]:
-    place = np.empty(len(scores), dtype=np.intp)
-    place[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
-    return place
 
 
 def policy_of(surface: SurfacePolicy) -> Policy:

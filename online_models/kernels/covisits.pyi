@@ -24,8 +24,9 @@ def view_scores(
     fades: NDArray[np.float32],
     channels: NDArray[np.intp],
     lasts: NDArray[np.intp],
-) -> NDArray[np.float32]:
-    """Scores of all views of some lists, float32[views, len(union)].
+    out: NDArray[np.float32],
+) -> None:
+    """Scores of all views of some lists, written into float32[views, len(union)] of zeros.
 
     Args:
         rows: the lists read, newest item first, intp[n].

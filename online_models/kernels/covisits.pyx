@@ -47,14 +47,13 @@ def view_scores(
     const float[:, ::1] fades,
     const Py_ssize_t[::1] channels,
     const Py_ssize_t[::1] lasts,
+    float[:, ::1] out,
 ):
     """See the stub for what is given."""
     cdef Py_ssize_t n = rows.shape[0], size = union.shape[0], views = channels.shape[0]
     cdef Py_ssize_t known = visits.shape[0], r, j, v, c, k, item, row, next = 0
-    scores = np.zeros((views, size), dtype=np.float32)
     if n == 0 or size == 0:
-        return scores
-    cdef float[:, ::1] out = scores
+        return
     cdef double[:, ::1] sums = np.zeros((size, views))
     cdef float[:, ::1] shares = np.zeros((n, views), dtype=np.float32)
     cdef double[::1] down = np.zeros(weights.shape[2])
@@ -85,7 +84,6 @@ def view_scores(
             down[c] = 1.0 / sqrt(visits[item, c] + shrink[c])
         for v in range(views):
             out[v, k] = <float> (sums[k, v] * down[channels[v]])
-    return scores
 
 
 def link(

@@ -20,11 +20,11 @@ def unit_rows(
 ) -> NDArray[np.float32]:
     """Each item's row at length 1, float32[n, d]; zeros where there is none."""
 
-def relative(sums: NDArray[np.float64], ids: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Each column of sums, float64[items, rows], over its highest among some items: float32[rows, n]."""
+def relative(sums: NDArray[np.float64], ids: NDArray[np.int32], out: NDArray[np.float32]) -> None:
+    """Each column of sums, float64[items, rows], over its highest among some items: into float32[rows, n], zeros."""
 
-def since(seen: NDArray[np.int64], ids: NDArray[np.int32], now: int) -> NDArray[np.int64]:
-    """``now`` less ``seen``, int64[items, rows], of some items: int64[rows, n]; -1 for never."""
+def put(at: NDArray[np.intp], said: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """What is said, float32[rows, m], written to places of the rows of ``out``; those beyond its end are left out."""
 
 def add_scaled(
     total: NDArray[np.float64], table: NDArray[np.float64], ids: NDArray[np.int32], factor: float

@@ -1,7 +1,6 @@
 """Values of some items out of tables of all, with what is done to each on the way."""
 
 from libc.math cimport sqrtf
-from libc.stdint cimport int64_t
 
 import numpy as np
 
@@ -54,12 +53,10 @@ def unit_rows(
     return rows
 
 
-def relative(const double[:, ::1] sums, const int[::1] ids):
+def relative(const double[:, ::1] sums, const int[::1] ids, float[:, ::1] out):
     """See the stub for what is given."""
     cdef Py_ssize_t n = ids.shape[0], k, row
     cdef double value
-    shares = np.zeros((sums.shape[1], n), dtype=np.float32)
-    cdef float[:, ::1] out = shares
     cdef double[::1] highest = np.full(sums.shape[1], 1e-300)
     for k in range(n):
         if ids[k] < sums.shape[0]:
@@ -71,22 +68,15 @@ def relative(const double[:, ::1] sums, const int[::1] ids):
                 value = sums[ids[k], row]
                 if value != 0.0:
                     out[row, k] = <float> (value / highest[row])
-    return shares
 
 
-def since(const int64_t[:, ::1] seen, const int[::1] ids, int64_t now):
+def put(const Py_ssize_t[::1] at, const float[:, ::1] said, float[:, ::1] out):
     """See the stub for what is given."""
-    cdef Py_ssize_t n = ids.shape[0], k, row
-    cdef int64_t at
-    ages = np.full((seen.shape[1], n), -1, dtype=np.int64)
-    cdef int64_t[:, ::1] out = ages
-    for k in range(n):
-        if ids[k] < seen.shape[0]:
-            for row in range(seen.shape[1]):
-                at = seen[ids[k], row]
-                if at >= 0:
-                    out[row, k] = now - at
-    return ages
+    cdef Py_ssize_t row, k
+    for row in range(said.shape[0]):
+        for k in range(said.shape[1]):
+            if at[k] < out.shape[1]:
+                out[row, at[k]] = said[row, k]
 
 
 def add_scaled(double[::1] total, const double[::1] table, const int[::1] ids, double factor):

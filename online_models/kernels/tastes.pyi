@@ -41,10 +41,19 @@ def fit(
     columns: Ids,
     worths: NDArray[np.float32],
     of_tag: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """The sum of the worths of each item's tags times the item's scale, float32[n]; 0 for one without tags.
+    usual: float,
+    doubt: float,
+    passed: Ids,
+    tired: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """How well each of some ascending items fits, written into float32[n].
+
+    That is the sum of the worths of its tags times its scale (0 for one without tags) and ``usual``, at least 0, and
+    ``doubt`` on top; of those ``passed`` over divided by ``tired``.
 
     Args:
         worths: of the tags in ``columns``; every other is worth 0.
         of_tag: working memory by tag, zero between calls.
+        passed: items, each once; ``tired``: of each of them.
     """

@@ -106,25 +106,37 @@ def fit(
     const int[::1] columns,
     const float[::1] worths,
     float[::1] of_tag,
+    float usual,
+    float doubt,
+    const int[::1] passed,
+    const float[::1] tired,
+    float[::1] out,
 ):
     """See the stub for what is given."""
-    cdef Py_ssize_t n = ids.shape[0], k, j
+    cdef Py_ssize_t n = ids.shape[0], k, j, low, high
     cdef int item
     cdef float total
-    fits = np.zeros(n, dtype=np.float32)
-    cdef float[::1] out = fits
     for k in range(columns.shape[0]):
         of_tag[columns[k]] = worths[k]
     for k in range(n):
         item = ids[k]
-        if item >= scale.shape[0] or scale[item] == 0.0:
-            continue
         total = 0.0
-        for j in range(tags.shape[1]):
-            if tags[item, j] < 0:
-                break
-            total += of_tag[tags[item, j]]
-        out[k] = total * scale[item]
+        if item < scale.shape[0] and scale[item] != 0.0:
+            for j in range(tags.shape[1]):
+                if tags[item, j] < 0:
+                    break
+                total += of_tag[tags[item, j]]
+            total *= scale[item]
+        out[k] = max(total + usual, <float> 0.0) + doubt
     for k in range(columns.shape[0]):
         of_tag[columns[k]] = 0.0
-    return fits
+    for k in range(passed.shape[0]):
+        low, high = 0, n
+        while low < high:
+            j = (low + high) // 2
+            if ids[j] < passed[k]:
+                low = j + 1
+            else:
+                high = j
+        if low < n and ids[low] == passed[k]:
+            out[low] /= tired[k]

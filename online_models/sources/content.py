@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
+from online_models.kernels import gather
 from online_models.kernels import unite as kernel
 from online_models.scratch import best
 from online_models.sources.family import Matrix, Places
@@ -161,12 +162,10 @@ class ContentTouch:
     profile: Vectors  # empty where no vector tells
     own: Ids  # what the profile is made of
 
-    def scores(self, at: Places, union: Ids) -> Matrix:
+    def score(self, at: Places, union: Ids, out: Matrix) -> None:
         """See :class:`online_models.sources.family.Touch`."""
-        out = np.zeros((1, len(union) + 1), dtype=np.float32)
-        out[0, at[: len(self.said)]] = self.said
+        gather.put(at, self.said[None], out)
         if len(self.profile):
             near = self.vectors.cosines(self.profile, union)
             near[np.isin(union, self.own)] = 0.0
-            out[0, :-1] += near
-        return out[:, :-1]
+            out[0] += near

@@ -140,12 +140,12 @@ class Covisits:
             return CovisitTouch(self, rows, NOBODY)
         return CovisitTouch(self, rows, self.lists.neighbours(rows))
 
-    def scores_of(self, rows: Places, at: Places, union: Ids) -> Matrix:
+    def score(self, rows: Places, at: Places, union: Ids, out: Matrix) -> None:
         """Scores of all views; see :class:`online_models.sources.family.Touch`."""
         lists = self.lists
-        return kernel.view_scores(
+        kernel.view_scores(
             rows, at, union, lists.used, lists.weights, lists.visits, self._shrink * lists.unit,
-            self._fades, self._channels, self._lasts,
+            self._fades, self._channels, self._lasts, out,
         )  # fmt: skip
 
     def drop(self, item: int) -> None:
@@ -169,6 +169,6 @@ class CovisitTouch:
     rows: Places
     ids: Ids
 
-    def scores(self, at: Places, union: Ids) -> Matrix:
+    def score(self, at: Places, union: Ids, out: Matrix) -> None:
         """See :class:`online_models.sources.family.Touch`."""
-        return self.family.scores_of(self.rows, at, union)
+        self.family.score(self.rows, at, union, out)

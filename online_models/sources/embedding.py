@@ -35,11 +35,13 @@ class Embedding:
         proposed: items proposed to a request; seed: of everything random.
         settle: an item's place in the index is renewed when it was learnt so many times since.
 
+    >>> from online_models.sources.family import scores
     >>> embedding = Embedding(dims=8, seed=1)
     >>> for _ in range(200):
     ...     embedding.learn_one(Interaction(user=1, item=2, ts=0, recent=(1,), recent_ts=(0,)))
     ...     embedding.learn_one(Interaction(user=1, item=4, ts=0, recent=(3,), recent_ts=(0,)))
-    >>> embedding.touch(Query(2, (3,), (0,), now=1)).scores(np.arange(0), np.array([2, 4])).argmax()
+    >>> touch = embedding.touch(Query(2, (3,), (0,), now=1))
+    >>> scores(embedding, touch, np.arange(0), np.array([2, 4], dtype=np.int32)).argmax()
     np.int64(1)
     """
 
@@ -194,11 +196,11 @@ class Embedding:
             ids = ids[np.argpartition(score, -self.proposed)[-self.proposed :]]
         return EmbeddingTouch(self, hidden, ids[self._known[self._slot[ids]] > 0])
 
-    def scores_of(self, hidden: Vectors, union: Ids) -> Matrix:
-        """Odds against the best of the union, float32[1, len(union)]."""
-        score = self._scores(union.astype(np.int32, copy=False), hidden)
+    def score(self, hidden: Vectors, union: Ids, out: Vectors) -> None:
+        """Odds against the best of the union, float32[len(union)]."""
+        score = self._scores(union, hidden)
         score -= score.max(initial=-1e30)
-        return np.exp(score)[None, :]
+        np.exp(score, out=out)
 
     def _scores(self, ids: Ids, hidden: Vectors) -> Vectors:
         return gather.dots(self._outer, self._known, self._slot, ids, hidden, -np.inf)
@@ -268,8 +270,7 @@ class EmbeddingTouch:
     hidden: Vectors
     ids: Ids
 
-    def scores(self, at: Places, union: Ids) -> Matrix:
+    def score(self, at: Places, union: Ids, out: Matrix) -> None:
         """See :class:`online_models.sources.family.Touch`."""
-        if not len(self.ids):
-            return np.zeros((1, len(union)), dtype=np.float32)
-        return self.family.scores_of(self.hidden, union)
+        if len(self.ids):
+            self.family.score(self.hidden, union, out[0])

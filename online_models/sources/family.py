@@ -26,12 +26,13 @@ class Touch(Protocol):
     def ids(self) -> Ids:
         """Proposed items, may repeat; -1 stands for none."""
 
-    def scores(self, at: Places, union: Ids) -> Matrix:
-        """Scores at least 0, float32[sources, len(union)].
+    def score(self, at: Places, union: Ids, out: Matrix) -> None:
+        """Write the scores, at least 0, into rows of zeros.
 
         Args:
             at: the place in ``union`` of each of ``ids``; ``len(union)`` where it is not wanted.
             union: distinct items, ascending.
+            out: float32[sources, len(union)], zeros; a source that has nothing to say leaves its row alone.
         """
 
 
@@ -56,3 +57,10 @@ class Family(Protocol):
 
     def load(self, arrays: Arrays) -> None:
         """Restore what :meth:`arrays` gave."""
+
+
+def scores(family: Family, touch: Touch, at: Places, union: Ids) -> Matrix:
+    """What a touch says in an array of its own, float32[sources, len(union)]; see :meth:`Touch.score`."""
+    out = np.zeros((len(family.names), len(union)), dtype=np.float32)
+    touch.score(at, union, out)
+    return out

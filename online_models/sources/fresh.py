@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from online_models.base import Arrays, Ids, Interaction, Query
+from online_models.kernels import gather
 from online_models.sources.family import Matrix, Places
 
 
@@ -33,12 +34,13 @@ class Fresh:
         self.kept, self.proposed = kept, proposed
         self._since: dict[int, int] = {}  # item -> ms, in order of noting
         self._order: list[tuple[int, int]] = []  # (ms, -item), the newest last, of equals the lowest id
+        self._touch: FreshTouch | None = None  # as of the last change
 
     def note(self, item: int, ts: int) -> None:
         """An item is there since ``ts``; the first word on it stands."""
         if item in self._since:
             return
-        self._since[item] = ts
+        self._since[item], self._touch = ts, None
         insort(self._order, (ts, -item))
         if len(self._order) > self.kept:
             oldest = self._order[0][0]
@@ -54,13 +56,17 @@ class Fresh:
 
     def touch(self, query: Query) -> FreshTouch:
         """The newest items."""
-        return FreshTouch(self.newest(self.proposed))
+        if self._touch is None:
+            ids = self.newest(self.proposed)
+            self._touch = FreshTouch(ids, (1.0 / np.arange(1.0, len(ids) + 1.0))[None].astype(np.float32))
+        return self._touch
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""
         since = self._since.pop(item, None)
         if since is not None:
             del self._order[bisect_left(self._order, (since, -item))]
+            self._touch = None
 
     def arrays(self) -> Arrays:
         """Everything, as arrays."""
@@ -73,6 +79,7 @@ class Fresh:
         """Restore what :meth:`arrays` gave."""
         self._since = dict(zip(arrays["items"].tolist(), arrays["since"].tolist(), strict=True))
         self._order = sorted((ts, -item) for item, ts in self._since.items())
+        self._touch = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +87,8 @@ class FreshTouch:
     """The newest items, the newest first."""
 
     ids: Ids
+    said: Matrix  # float32[1, n]
 
-    def scores(self, at: Places, union: Ids) -> Matrix:
+    def score(self, at: Places, union: Ids, out: Matrix) -> None:
         """See :class:`online_models.sources.family.Touch`."""
-        out = np.zeros((1, len(union) + 1), dtype=np.float32)
-        out[0, at] = 1.0 / np.arange(1.0, len(at) + 1.0)
-        return out[:, :-1]
+        gather.put(at, self.said, out)

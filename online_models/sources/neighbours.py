@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.base import RECENT, Arrays, Ids, Interaction, Query
+from online_models.kernels import gather
 from online_models.kernels import neighbours as kernel
 from online_models.sources.family import NOBODY, Matrix, Places
 from online_models.tables import taller
@@ -42,13 +43,14 @@ class Neighbours:
         anchors: items of the query's history whose surroundings are voted for, ``window`` places each way.
         voters: holdings whose surroundings are voted for, those of greatest weight.
 
+    >>> from online_models.sources.family import scores
     >>> neighbours = Neighbours(users=10, history=64, holders=4)
     >>> for item in (3, 4, 5):
     ...     neighbours.learn_one(Interaction(user=1, item=item, ts=0))
     >>> touch = neighbours.touch(Query(2, (4,), (0,), now=1))
     >>> union = np.array([3, 5], dtype=np.int32)
     >>> at = np.array([{3: 0, 5: 1}.get(i, 2) for i in touch.ids.tolist()])
-    >>> touch.scores(at, union)[2] > 0  # after 4 came 5
+    >>> scores(neighbours, touch, at, union)[2] > 0  # after 4 came 5
     array([False,  True])
     """
 
@@ -228,11 +230,9 @@ class NeighbourTouch:
     ids: Ids
     said: Votes  # float32[4, len(ids)]
 
-    def scores(self, at: Places, union: Ids) -> Matrix:
+    def score(self, at: Places, union: Ids, out: Matrix) -> None:
         """See :class:`online_models.sources.family.Touch`."""
-        out = np.zeros((4, len(union) + 1), dtype=np.float32)
-        out[:, at] = self.said
-        return out[:, :-1]
+        gather.put(at, self.said, out)
 
 
 def _more(array: NDArray[Number], rows: int, fill: int = 0) -> NDArray[Number]:

@@ -109,9 +109,9 @@ class Popularity:
         """The highest at each half-life."""
         return PopularityTouch(self, self._lately())
 
-    def scores_of(self, union: Ids) -> Matrix:
+    def score(self, union: Ids, out: Matrix) -> None:
         """Counts relative to the highest of the union, float32[half-lives, len(union)]."""
-        return gather.relative(self.sums, union)
+        gather.relative(self.sums, union, out)
 
     def drop(self, item: int) -> None:
         """Forget a retired item."""
@@ -145,6 +145,6 @@ class PopularityTouch:
     family: Popularity
     ids: Ids
 
-    def scores(self, at: Places, union: Ids) -> Matrix:
+    def score(self, at: Places, union: Ids, out: Matrix) -> None:
         """See :class:`online_models.sources.family.Touch`."""
-        return self.family.scores_of(union)
+        self.family.score(union, out)

@@ -12,6 +12,7 @@ at is scored, and one without tags counts as neither liked nor disliked.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
 from online_models.kernels import tastes as kernel
-from online_models.scratch import Uniter, best, located
+from online_models.scratch import Uniter, best
 from online_models.sources.family import NOBODY, Matrix, Places
 
 _START = 256
@@ -31,7 +32,7 @@ _START = 256
 class Liked(NamedTuple):
     """What tags are worth to a user: int32[k] tags, ascending, float32[k] worths; every other tag is worth 0.
 
-    ``passed`` are the items passed over, ascending, and ``tired`` what their scores are divided by.
+    ``passed`` are the items passed over, each once, and ``tired`` what their scores are divided by.
     """
 
     tags: Ids
@@ -159,7 +160,8 @@ class Tastes:
             return TastesTouch(self, None, NOBODY)
         lists = [self._list(tag) for tag in self._strongest(liked)]
         ids, _ = self._uniter.unite(lists, np.array(query.recent, dtype=np.int32))
-        fit = self.scores_of(liked, ids)
+        fit = np.empty(len(ids), dtype=np.float32)
+        self.score(liked, ids, fit)
         return TastesTouch(self, liked, best(ids, fit, self.proposed)[0])
 
     def _list(self, tag: int) -> Ids:
@@ -183,8 +185,10 @@ class Tastes:
             tags = tags[np.lexsort((tags, -often))[: self.known]]
         tags.sort()
         worths = kernel.worth(items, trust, said, self._tags, self._scale, tags, self.ridge, self._column)
-        passed, times = np.unique(items[acted:], return_counts=True)
-        return Liked(tags, worths, passed, (1.0 + self.tired * times).astype(np.float32))
+        times = Counter(query.shown)
+        passed = np.fromiter(times, dtype=np.int32, count=len(times))
+        tired = np.fromiter(times.values(), dtype=np.float32, count=len(times))
+        return Liked(tags, worths, passed, 1.0 + np.float32(self.tired) * tired)
 
     def _fading(self, n: int) -> NDArray[np.float64]:
         if n > len(self._fades):
@@ -201,15 +205,12 @@ class Tastes:
         ]
         return [tag for _, tag in sorted(worths)[: self.asked]]
 
-    def scores_of(self, liked: Liked, ids: Ids) -> Scores:
+    def score(self, liked: Liked, ids: Ids, out: Scores) -> None:
         """How well some ascending items fit, float32[n], above 0."""
-        fit = kernel.fit(ids, self._tags, self._scale, liked.tags, liked.worths, self._worth)
-        out: Scores = np.maximum(fit + np.float32(self.usual_rate), np.float32(0.0))
-        out += np.float32(self.doubt)
-        if len(liked.passed):
-            at, held = located(ids, liked.passed)
-            out[at] /= liked.tired[held]
-        return out
+        kernel.fit(
+            ids, self._tags, self._scale, liked.tags, liked.worths, self._worth, self.usual_rate, self.doubt,
+            liked.passed, liked.tired, out,
+        )  # fmt: skip
 
     # ------------------------------------------------------------------ snapshots
 
@@ -229,11 +230,10 @@ class TastesTouch:
     liked: Liked | None
     ids: NDArray[np.int32]
 
-    def scores(self, at: Places, union: Ids) -> Matrix:
+    def score(self, at: Places, union: Ids, out: Matrix) -> None:
         """See :class:`online_models.sources.family.Touch`."""
-        if self.liked is None:
-            return np.zeros((1, len(union)), dtype=np.float32)
-        return self.tastes.scores_of(self.liked, union)[None]
+        if self.liked is not None:
+            self.tastes.score(self.liked, union, out[0])
 
 
 def _by_tag(size: int) -> tuple[NDArray[np.float64], NDArray[np.int32], Scores]:

@@ -15,6 +15,7 @@ from online_models.kernels import embedding
 from online_models.kernels import unite as kernel
 from online_models.scratch import Uniter, best
 from online_models.sources.covisits import CHANNELS, VIEWS, Covisits
+from online_models.sources.family import scores
 from online_models.sources.neighbours import Neighbours
 from online_models.sources.tastes import Tastes
 
@@ -92,7 +93,7 @@ def test_what_tags_are_worth_is_the_solution_of_a_ridge_regression(
         tastes.note(item, tags=[str(tag) for tag in tags])
     query = Query(1, tuple(recent), (0,) * len(recent), 9, tuple(shown))
     union = np.arange(15, dtype=np.int32)
-    said = tastes.touch(query).scores(np.arange(0), union)[0]
+    said = scores(tastes, tastes.touch(query), np.arange(0), union)[0]
     names = list(dict.fromkeys(tag for tags in tagged for tag in tags))  # as they are numbered
     rows = [(i, 0.95**age, 1.0) for age, i in enumerate(recent)] + [(i, 1.0, -0.05) for i in shown]
     rows = [row for row in rows if row[0] < len(tagged) and tagged[row[0]]]
@@ -135,9 +136,9 @@ def test_every_view_scores_as_the_equation_of_covisits_says(
     at = np.array(
         [union.tolist().index(i) if i >= 0 else len(union) for i in touch.ids.tolist()], dtype=np.intp
     )
-    scores = touch.scores(at, union)
+    said_by_view = scores(covisits, touch, at, union)
     lists, known = covisits.lists, [i for i in recent if i < len(covisits.lists)]
-    for view, row in zip(VIEWS, scores, strict=True):
+    for view, row in zip(VIEWS, said_by_view, strict=True):
         shrink = CHANNELS[view.channel].shrink
         for item, said in zip(union.tolist(), row.tolist(), strict=True):
             want = sum(
@@ -195,8 +196,8 @@ def test_neighbours_vote_as_a_plain_count_over_their_histories_says(
     touch = neighbours.touch(query)
     union = np.arange(12, dtype=np.int32)
     at = np.where(touch.ids >= 0, touch.ids, 12).astype(np.intp)
-    scores = touch.scores(at, union)
-    for row, want in zip(scores, (knn, around, after), strict=False):
+    said = scores(neighbours, touch, at, union)
+    for row, want in zip(said, (knn, around, after), strict=False):
         np.testing.assert_allclose(row, [want[i] for i in range(12)], rtol=1e-4, atol=1e-6)
     assert not neighbours._shared.any(), "the working memory is clean again"
     assert not neighbours._cosine.any()

@@ -16,11 +16,11 @@ from online_models.features import (
     OF_ITEM,
     Buckets,
     FeatureSchema,
-    compute,
     logarithms,
     logged,
     of_items,
     shares,
+    table,
 )
 from online_models.model import Model
 
@@ -239,8 +239,10 @@ def test_features_say_where_an_item_stands_in_the_history() -> None:
     ids = np.array([2, 5, 9], dtype=np.int32)
     share = shares(np.array([[4.0, 2.0, 0.0]], dtype=np.float32))
     query = Query(0, (5, 2, 5), (3, 2, 1), now=4)
-    of_item = of_items(ids, query, np.array([10, 3, -1]), np.array([1, 0, -1]))
-    rows = compute(share, logarithms(share), of_item)
+    seen = np.full((10, 2), -1, dtype=np.int64)
+    seen[[2, 5]] = (0, 9), (7, 10)
+    of_item = of_items(ids, query, seen, 10)
+    rows, _ = table(np.arange(3), share, logarithms(share), of_item)
     told = [dict(zip(schema.names, row, strict=True)) for row in rows.tolist()]
     assert [t["latest"] for t in told] == [0.0, 1.0, 0.0]
     assert [t["before_latest"] for t in told] == [1.0, 0.0, 0.0]

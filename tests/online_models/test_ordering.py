@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from online_models import mlp
-from online_models.base import Interaction
+from online_models.base import Interaction, Query
 from online_models.candidates import Candidates
-from online_models.features import Buckets, FeatureSchema
+from online_models.features import Buckets, FeatureSchema, of_items
 from online_models.model import Model
 from online_models.ordering import OrderingHead
 from online_models.scratch import Uniter
@@ -142,9 +142,11 @@ def test_ages_are_counted_in_interactions_and_unknown_items_have_none() -> None:
     model = Model(hidden=0)
     for ts, item in enumerate((3, 5, 3, 700)):
         model.learn_one(Interaction(1, item, ts))
-    first, last = model._ages(np.array([3, 4, 5, 700, 100_000], dtype=np.int32))
-    assert first.tolist() == [3, -1, 2, 0, -1]
-    assert last.tolist() == [1, -1, 2, 0, -1]
+    query = Query(1, (), (), now=9)
+    told = of_items(np.array([3, 4, 5, 700, 100_000], dtype=np.int32), query, model._seen, model._ticks)
+    np.testing.assert_allclose(told[:, 0], 0.2 * np.log1p([3, 0, 2, 0, 0]), rtol=1e-6)
+    np.testing.assert_allclose(told[[0, 2, 3], 1], 0.2 * np.log1p([1, 2, 0]), rtol=1e-6)
+    assert told[[1, 4], 1].tolist() == [5.0, 5.0]
 
 
 def test_what_a_pair_adds_is_the_channel_s_formula_at_its_distance() -> None:

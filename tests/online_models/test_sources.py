@@ -15,7 +15,7 @@ from online_models.sources import vectors
 from online_models.sources.content import Content
 from online_models.sources.covisits import Channel, Covisits, View
 from online_models.sources.embedding import Embedding
-from online_models.sources.family import Family
+from online_models.sources.family import Family, scores
 from online_models.sources.fresh import Fresh
 from online_models.sources.neighbours import Neighbours
 from online_models.sources.popularity import DAY, HOUR, Popularity
@@ -42,7 +42,7 @@ def taught(family: Family, log: Iterable[tuple[int, int]]) -> Family:
 def said(family: Family, *recent: int, user: int = 99) -> dict[str, dict[int, float]]:
     touch = family.touch(Query(user, recent, tuple(0 for _ in recent), now=0))
     union, (at,) = Uniter().unite([touch.ids])
-    rows = touch.scores(at, union)
+    rows = scores(family, touch, at, union)
     return {
         name: {int(i): float(s) for i, s in zip(union, row, strict=True) if s > 0}
         for name, row in zip(family.names, rows, strict=True)
@@ -179,8 +179,8 @@ def test_an_embedding_hears_the_whole_history_that_travels_with_a_query() -> Non
     union = np.array([2, 4], dtype=np.int32)
     for oldest, then in ((1, 2), (3, 4)):
         query = Query(999, (*rest, oldest), (0,) * RECENT, 0)
-        scores = embedding.touch(query).scores(np.arange(0), union)[0]
-        assert union[scores.argmax()] == then
+        said = scores(embedding, embedding.touch(query), np.arange(0), union)[0]
+        assert union[said.argmax()] == then
 
 
 def test_the_embedding_learns_what_comes_next_and_restores_to_the_same_future() -> None:

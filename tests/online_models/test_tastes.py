@@ -6,6 +6,7 @@ import pytest
 from online_models.base import Interaction, Query
 from online_models.history import SHOWN, UserRecord, decode, encode
 from online_models.model import Model
+from online_models.sources import family
 from online_models.sources.tastes import Tastes
 
 JAZZ, CHESS, BOTH, MORE_JAZZ, MORE_CHESS, NEWS, PLAIN = range(7)
@@ -27,7 +28,7 @@ def scores(source: Tastes, recent: tuple[int, ...] = (), shown: tuple[int, ...] 
     touch = source.touch(query)
     union = np.arange(7, dtype=np.int32)
     at = np.searchsorted(union, touch.ids)
-    return dict(enumerate(touch.scores(at, union)[0].tolist()))
+    return dict(enumerate(family.scores(source, touch, at, union)[0].tolist()))
 
 
 def test_one_click_lifts_what_shares_its_tag_above_everything_else() -> None:

@@ -1,0 +1,156 @@
+"""From the scores of all that is proposed to a table of features of the best: each step one pass over arrays."""
+
+from libc.math cimport INFINITY, isfinite, log1pf, logf
+from libc.stdint cimport int64_t
+
+import numpy as np
+
+cdef float BOUND = 5.0
+
+
+def shares(const float[:, ::1] scores):
+    """See the stub for what is given."""
+    cdef Py_ssize_t sources = scores.shape[0], n = scores.shape[1], s, k
+    cdef float highest
+    share = np.empty((sources, n), dtype=np.float32)
+    cdef float[:, ::1] out = share
+    for s in range(sources):
+        highest = <float> 1e-30
+        for k in range(n):
+            highest = scores[s, k] if scores[s, k] > highest else highest
+        for k in range(n):
+            out[s, k] = scores[s, k] / highest
+    return share
+
+
+def of_items(const int[::1] ids, recent, const int64_t[:, ::1] seen, int64_t now):
+    """See the stub for what is given."""
+    cdef Py_ssize_t n = ids.shape[0], k, row, place
+    cdef int item
+    told = np.zeros((n, 8), dtype=np.float32)
+    cdef float[:, ::1] out = told
+    for k in range(n):
+        out[k, 1] = BOUND
+        out[k, 7] = 1.0
+        if ids[k] < seen.shape[0]:
+            if seen[ids[k], 0] >= 0:
+                out[k, 0] = _age(now - seen[ids[k], 0])
+            if seen[ids[k], 1] >= 0:
+                out[k, 1] = _age(now - seen[ids[k], 1])
+    place = 0
+    for item in recent:
+        row = _find(ids, item)
+        if row >= 0:
+            if out[row, 2] == 0.0:
+                out[row, 2] = 1.0
+                out[row, 3] = <float> (1.0 / (1.0 + place))
+                out[row, 4] = place == 0
+                out[row, 5] = place == 1
+            else:
+                out[row, 6] += 1.0
+        place += 1
+    for k in range(n):
+        if out[k, 6] > 0.0:
+            out[k, 6] = min(log1pf(out[k, 6]), BOUND)
+    return told
+
+
+cdef inline float _age(int64_t since) noexcept:
+    return min(logf(<float> max(since, 0) + <float> 1.0) * <float> 0.2, BOUND)
+
+
+cdef Py_ssize_t _find(const int[::1] ids, int item) noexcept:
+    """The place of an item among ascending ids, -1 for none."""
+    cdef Py_ssize_t low = 0, high = ids.shape[0], middle
+    while low < high:
+        middle = (low + high) // 2
+        if ids[middle] < item:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < ids.shape[0] and ids[low] == item else -1
+
+
+def worth(const float[::1] weights, const float[:, ::1] share, const float[:, ::1] logs, const float[:, ::1] of_item):
+    """See the stub for what is given."""
+    cdef Py_ssize_t sources = share.shape[0], n = share.shape[1], width = of_item.shape[1], s, k, j
+    cdef float heard, rated, total
+    sums = np.empty(n, dtype=np.float32)
+    cdef float[::1] out = sums
+    for k in range(n):
+        total = 0.0
+        for j in range(width):
+            total += weights[sources + j] * of_item[k, j]
+        out[k] = total
+    for s in range(sources):
+        heard, rated = weights[s], weights[sources + width + s]
+        for k in range(n):
+            out[k] += heard * logs[s, k] + rated * share[s, k]
+    return sums
+
+
+def lift(float[::1] values, const float[::1] scores, Py_ssize_t n):
+    """See the stub for what is given."""
+    cdef Py_ssize_t k, j, held = 0
+    cdef float least = 0.0
+    if n < 1:
+        return
+    cdef Py_ssize_t[::1] places = np.empty(n, dtype=np.intp)
+    for k in range(scores.shape[0]):
+        if not scores[k] > least or not isfinite(scores[k]):
+            continue
+        j = held if held < n else n - 1
+        while j > 0 and scores[places[j - 1]] < scores[k]:
+            places[j] = places[j - 1]
+            j -= 1
+        places[j] = k
+        held = min(held + 1, n)
+        if held == n:
+            least = scores[places[n - 1]]
+    for k in range(held):
+        values[places[k]] = INFINITY
+
+
+def kept(const float[::1] values, float cut, Py_ssize_t n):
+    """See the stub for what is given."""
+    cdef Py_ssize_t k, found = 0, ties = n
+    rows = np.empty(n, dtype=np.intp)
+    cdef Py_ssize_t[::1] out = rows
+    for k in range(values.shape[0]):
+        ties -= values[k] > cut
+    for k in range(values.shape[0]):
+        if values[k] > cut:
+            out[found] = k
+            found += 1
+        elif values[k] == cut and ties > 0:
+            out[found] = k
+            found += 1
+            ties -= 1
+    return rows[:found]
+
+
+def table(
+    const Py_ssize_t[::1] rows,
+    const float[:, ::1] share,
+    const float[:, ::1] logs,
+    const float[:, ::1] of_item,
+):
+    """See the stub for what is given."""
+    cdef Py_ssize_t sources = share.shape[0], width = of_item.shape[1], k, s, row, loudest
+    cdef float best
+    features = np.empty((rows.shape[0], 2 * sources + width), dtype=np.float32)
+    source = np.zeros(rows.shape[0], dtype=np.int8)
+    cdef float[:, ::1] out = features
+    cdef signed char[::1] of = source
+    for k in range(rows.shape[0]):
+        row = rows[k]
+        loudest, best = 0, -INFINITY
+        for s in range(sources):
+            out[k, s] = logs[s, row]
+            out[k, sources + width + s] = share[s, row]
+            if share[s, row] > best:
+                loudest, best = s, share[s, row]
+        for s in range(width):
+            out[k, sources + s] = of_item[row, s]
+        of[k] = <signed char> loudest
+    return features, source
