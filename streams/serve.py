@@ -23,7 +23,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 from online_models.drift_signal import DriftSignal
 from online_models.errors import StoreRefused, StoreUnavailable
 from online_models.history import UserRecord
-from online_models.snapshot_bucket import open_snapshots
 from serving.api import MAX_BODY, create_app
 from serving.api_metrics import ApiMetrics
 from serving.hot_route import HotRoute
@@ -32,11 +31,9 @@ from serving.problems import ProblemError
 from serving.types import Slate
 from serving.wire import exposure
 from streams import build, collector, metrics, traces, validation
-from streams.broadcast import BroadcastReader
 from streams.burn_watch import BurnWatch
 from streams.clock import wall_ms
-from streams.decisions import Decisions
-from streams.lineage import Lineage
+from streams.listening import Listening
 from streams.live import LiveFeed
 from streams.metrics_slates import SlateMeter
 from streams.monitor import encoded
@@ -66,15 +63,12 @@ class Replica:
         self.slow_store = build.store(settings, patience_s=None, on_wait=self._waiting)
         self.outputs = Outputs(settings.namespace, client)
         name = f"api-{uuid.uuid4().hex[:12]}"
-        self.replica, self.recommender, _ = build.learnt(settings, name, self.slow_store, watching=False)
+        self._listening = Listening(settings, name, self.slow_store)
+        self.replica, self.recommender = self._listening.replica, self._listening.recommender
+        self.decisions = self._listening.decisions
         self.default_surface = build.default_surface(settings)
         self.default_n = settings.recommend_n
         self.item_history = ItemHistory(self.replica.learner.counters)
-        self.snapshots = open_snapshots(settings.snapshot_dir, keep=settings.snapshot_keep)
-        self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
-        self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)
-        self.lineage = Lineage(self.replica, self.snapshots, self.slow_store, self.catalog, self.deltas)
-        self.decisions = Decisions(settings, client, self.slow_store, self.recommender)
         self.registry = CollectorRegistry()
         self.api_metrics = ApiMetrics(self.registry)
         self.stats: Counter[str] = Counter()
@@ -198,17 +192,11 @@ class Replica:
 
     async def _load_all(self) -> None:
         await self.outputs.start_patiently()
-        await self.slow_store.check(self.settings.partitions)
-        await self.replica.learn_names()
-        await self.decisions.log.catch_up()
-        await self.lineage.begin()
+        await self._listening.begin()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.catalog.run())
-            tasks.create_task(self.deltas.run())
-            tasks.create_task(self._follow())
-            for coroutine in (*self.decisions.running(), self.burns.run()):
+            for coroutine in (*self._listening.running(), self._follow(), self.burns.run()):
                 tasks.create_task(coroutine)
-            await asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())
+            await self._listening.heard()
             collector.settle()  # a look at the whole catalogue would hold requests up for a tenth of a second
             self._lacking = {}
             log.info("ready: %d items", len(self.replica.interner))
@@ -221,8 +209,7 @@ class Replica:
                 self.item_history.tick(wall_ms())
             await asyncio.sleep(FOLLOW_S)
             try:
-                await self.slow_store.follow()
-                await self.lineage.follow()
+                await self._listening.follow()
             except StoreRefused as error:
                 log.error("%s; users are read as they were before", error)
                 return
