@@ -16,6 +16,8 @@ from typing import Any
 
 TURN_S = 0.01
 """CPU time after which slates let the fold go on."""
+CROWDED = 300
+"""Users owed a slate beyond whom those who have waited too long are skipped, and the newest served first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class SlateQueue:
     """Users owed a slate, served by :meth:`run`: in order, or the newest first while events wait.
 
     Args:
-        serve: makes and publishes one slate; its acknowledgement to come, None when there was nothing to show.
+        serve: makes and publishes one slate; its acknowledgement to come, None (now or then) when there was nothing
+            to show.
         settle: told of debts whose slate is acknowledged, empty or skipped.
         clock: monotonic, s.
         patience_s: an older debt is skipped while events wait.
@@ -98,7 +101,8 @@ class SlateQueue:
         self._cpu, self._behind = cpu or clock, behind
         self._serve, self._settle, self._clock = serve, settle, clock
         self.budget, self.patience_s, self.most = budget, patience_s, most
-        self._owed: OrderedDict[str, tuple[Owed, float]] = OrderedDict()
+        self._owed: OrderedDict[str, tuple[Owed, float]] = OrderedDict()  # and since when
+        self._newest: dict[str, Owed] = {}  # by user, until it is settled
         self._wake = asyncio.Event()
         self._gone: set[int] = set()
         self._making = asyncio.Lock()
@@ -117,6 +121,10 @@ class SlateQueue:
             return
         if self._owed.pop(owed.user_id, None) is not None:
             self.stats["coalesced"] += 1
+        self._newest[owed.user_id] = owed
+        self._put(owed)
+
+    def _put(self, owed: Owed) -> None:
         self._owed[owed.user_id] = (owed, self._clock())
         if len(self._owed) > self.most:
             self._skip_oldest()
@@ -125,8 +133,9 @@ class SlateQueue:
     def forget(self, partition: int) -> None:
         """A partition is no longer ours: its debts are the new owner's, until :meth:`welcome`."""
         self._gone.add(partition)
-        for user_id in [u for u, (owed, _) in self._owed.items() if owed.partition == partition]:
-            del self._owed[user_id]
+        for user_id in [u for u, owed in self._newest.items() if owed.partition == partition]:
+            del self._newest[user_id]
+            self._owed.pop(user_id, None)
 
     def welcome(self, partition: int) -> None:
         """A partition is ours, or ours again."""
@@ -143,8 +152,7 @@ class SlateQueue:
             await self._wake.wait()
             self.budget.refill(self._clock())
             behind = self._behind()
-            if behind:
-                self._skip_impatient()
+            self._skip_impatient(most=0 if behind else CROWDED)
             if not self._owed:
                 self._wake.clear()
             elif self.budget.allows or not behind:
@@ -161,36 +169,48 @@ class SlateQueue:
         """
         begun = self._cpu()
         while self._owed and self._cpu() - begun < TURN_S:
-            await self._next(newest=self._behind())
+            await self._next(newest=len(self._owed) > CROWDED or self._behind())
         self.budget.spend(self._cpu() - begun)
 
     async def _next(self, *, newest: bool) -> None:
         _, (owed, _) = self._owed.popitem(last=newest)
         async with self._making:
             answer = await self._serve(owed)
-        self.stats["failed" if answer is None else "served"] += 1
         if answer is None:
-            self._settle(owed)
+            self._came(owed, shown=False)
         else:
             answer.add_done_callback(partial(self._acknowledged, owed))
 
+    def _came(self, owed: Owed, *, shown: bool) -> None:
+        self.stats["served" if shown else "failed"] += 1
+        self._settled(owed)
+
+    def _settled(self, owed: Owed) -> None:
+        if self._newest.get(owed.user_id) is owed:
+            del self._newest[owed.user_id]
+        self._settle(owed)
+
     def _acknowledged(self, owed: Owed, answer: asyncio.Future[Any]) -> None:
-        """The debt is settled once its slate is in the log; one the log did not take is made again."""
+        """The debt is settled once its slate is in the log; one the log did not take is made again.
+
+        Unless the user has acted since: the newer slate, owed or on its way, is the one that settles what is owed.
+        """
         if answer.cancelled():
             return  # the process ends; the debt is the next owner's
         if answer.exception() is None:
-            self._settle(owed)
+            self._came(owed, shown=answer.result() is not None)
             return
         self.stats["unacknowledged"] += 1
-        if owed.user_id not in self._owed:
-            self.owe(owed)
+        if self._newest.get(owed.user_id) is owed:
+            self._put(owed)
 
-    def _skip_impatient(self) -> None:
+    def _skip_impatient(self, most: int) -> None:
+        """Of more than so many that are owed, those that have waited too long."""
         now = self._clock()
-        while self._owed and now - next(iter(self._owed.values()))[1] > self.patience_s:
+        while len(self._owed) > most and now - next(iter(self._owed.values()))[1] > self.patience_s:
             self._skip_oldest()
 
     def _skip_oldest(self) -> None:
         _, (owed, _) = self._owed.popitem(last=False)
         self.stats["skipped"] += 1
-        self._settle(owed)
+        self._settled(owed)

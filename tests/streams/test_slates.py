@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streams.slates import CpuBudget, Owed, SlateQueue
+from streams.slates import CROWDED, CpuBudget, Owed, SlateQueue
 
 
 class Clock:
@@ -27,7 +27,7 @@ def queue(cost=0.0, share=1.0, patience_s=2.0, fail=(), behind=True, at_once=Tru
         answer = asyncio.get_running_loop().create_future()
         answers.append(answer)
         if at_once:
-            answer.set_result(None)
+            answer.set_result("in the log")
         return answer
 
     q = SlateQueue(
@@ -202,3 +202,43 @@ async def test_who_lets_partitions_go_waits_for_the_slate_that_is_being_made():
     async with asyncio.timeout(5):
         await waiting
     running.cancel()
+
+
+async def test_where_more_is_owed_than_is_made_the_newest_go_first_and_what_waits_too_long_is_skipped():
+    q, _, served, settled = queue(behind=False, cost=0.01, patience_s=0.5)
+    for k in range(CROWDED + 200):
+        q.owe(Owed(0, f"u{k}", "e", 1, 1))
+    await run_until(q, lambda: len(settled) == CROWDED + 200)
+    newest, skipped = [f"u{k}" for k in range(CROWDED + 199, CROWDED + 140, -1)], q.stats["skipped"]
+    assert served[:40] == newest[:40]
+    assert 140 <= skipped < 160
+    assert len(served) + skipped == CROWDED + 200
+
+
+async def test_a_slate_that_turns_out_to_have_nothing_to_show_is_settled_and_counted_as_such():
+    answers = []
+    q, _, _, settled = queue(at_once=False, answers=answers)
+    q.owe(Owed(0, "a", "e", 1, 1))
+    await run_until(q, lambda: answers)
+    answers[0].set_result(None)
+    await until(lambda: settled == ["a"])
+    assert (q.stats["failed"], q.stats["served"]) == (1, 0)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_of_two_slates_of_a_user_that_the_log_did_not_take_the_newer_is_made_again(order):
+    answers = []
+    q, *_ = queue(at_once=False, answers=answers)
+    for k, cause in enumerate(("older", "newer"), start=1):
+        q.owe(Owed(0, "a", cause, 1, 1))
+        await run_until(q, lambda k=k: len(answers) == k)
+    for k in order:
+        answers[k].set_exception(ConnectionError())
+    settled = []
+    q._settle = lambda owed: settled.append(owed.cause)
+    task = asyncio.create_task(q.run())
+    await until(lambda: len(answers) == 3)
+    answers[2].set_result("in the log")
+    await until(lambda: settled)
+    task.cancel()
+    assert settled == ["newer"]
