@@ -157,8 +157,8 @@ class Process:
         self.child, self.metrics_url = child, metrics_url
 
     def cpu_s(self) -> float:
-        """User and system time of all its threads, s."""
-        return cpu_s(self.child.pid)
+        """User and system time of all its threads and of the processes it has started, s."""
+        return sum(cpu_s(pid) for pid in (self.child.pid, *children(self.child.pid)))
 
     def resident_bytes(self) -> int:
         """Memory it holds."""
@@ -178,6 +178,12 @@ def cpu_s(pid: int) -> float:
     """User and system time of a process, s."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process has started and that run."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for one in lists for child in one.read_text().split()]
 
 
 def get(url: str) -> str:

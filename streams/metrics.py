@@ -16,6 +16,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from streams.metrics_merged import Merged
+
 FRESHNESS_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 FRESH_S = 0.25
 """The objective of freshness: 99 % of fresh slates come no later."""
@@ -183,7 +185,7 @@ def process(registry: CollectorRegistry) -> None:
     Info("freshet_build", "Version that runs", registry=registry).info({"version": version("freshet")})
 
 
-def expose(registry: CollectorRegistry, port: int, host: str) -> None:
+def expose(registry: CollectorRegistry | Merged, port: int, host: str) -> None:
     """Serve the metrics over HTTP; port 0 serves none."""
     if port:
         start_http_server(port, addr=host, registry=registry)

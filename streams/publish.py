@@ -7,14 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
-from prometheus_client import Histogram
 
+from online_models.candidates import Candidates
 from online_models.history import UserRecord
 from online_models.identity import hash64
-from online_models.learner import Learner
 from online_models.store import Store
 from serving import current
 from serving.recommender import Recommender
@@ -30,10 +29,25 @@ from streams.users import read_user
 from streams.validation import Rejected, Rules
 
 
+class Remembers(Protocol):
+    """Keeps what slates were chosen from, for the order to be learnt (:class:`online_models.learner.Learner`)."""
+
+    def remember(self, user: int, candidates: Candidates, variant: str = "") -> None:
+        """Of one slate."""
+
+
+class Observes(Protocol):
+    """Takes measurements (:class:`prometheus_client.Histogram`)."""
+
+    def observe(self, amount: float) -> None:
+        """Of one slate."""
+
+
 class Publisher:
     """Makes slates and produces them.
 
     Args:
+        learner: told what each slate was chosen from.
         record_of: a user's record in this worker's memory; None when it is not held here.
         now: wall clock, ms.
     """
@@ -41,7 +55,7 @@ class Publisher:
     def __init__(
         self,
         recommender: Recommender,
-        learner: Learner,
+        learner: Remembers,
         outputs: Outputs,
         store: Store,
         rules: Rules,
@@ -51,7 +65,7 @@ class Publisher:
         n: int,
         now: Callable[[], int],
         record_of: Callable[[int, str], UserRecord | None],
-        freshness: Histogram | None = None,
+        freshness: Observes | None = None,
         meter: SlateMeter | None = None,
     ) -> None:
         self._recommender, self._learner = recommender, learner
@@ -62,9 +76,9 @@ class Publisher:
         self.stats: Counter[str] = Counter()
         self.cpu_s = 0.0  # spent on making slates
 
-    async def serve_owed(self, owed: Owed) -> asyncio.Future[Any] | None:
+    async def serve_owed(self, owed: Owed, record: UserRecord | None = None) -> asyncio.Future[Any] | None:
         """The fresh slate of a user who has just acted; answers with its acknowledgement to come, if it has items."""
-        record = self._record_of(owed.partition, owed.user_id) or await self._read(owed.user_id)
+        record = record or self._record_of(owed.partition, owed.user_id) or await self._read(owed.user_id)
         request = SlateRequest(
             request_id=named("auto", owed.cause), user_id=owed.user_id, surface=self._surface, n=self._n,
             n_asked=False,

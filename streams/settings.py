@@ -233,6 +233,10 @@ class Settings(BaseSettings):
     order_learning_share: Share = Field(
         0.3, description="share of one CPU for learning the order from slates nobody remembers; 1 is always"
     )
+    slate_process: bool = Field(
+        False,
+        description="make fresh slates in a process of their own: a second core, the models' memory twice",
+    )
     slate_wait_s: float = Field(
         0.25, gt=0.0, description="while events wait, a fresh slate that waited longer is skipped"
     )

@@ -25,6 +25,7 @@ from typing import Any
 import orjson
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode
 
+from online_models.history import UserRecord
 from serving.recommender import Recommender
 from streams.ingest import Ingest
 from streams.outputs import Message, Outputs, carried
@@ -113,9 +114,9 @@ def worker(tracing: Tracing, ingest: Ingest, publisher: Publisher) -> None:
             await fold(batch)
 
     @wraps(serve)
-    async def serving(owed: Owed) -> Any:
+    async def serving(owed: Owed, record: UserRecord | None = None) -> Any:
         with tracing.tracer.start_as_current_span("slate", within(causes.take(owed.cause))):
-            return await serve(owed)
+            return await serve(owed, record)
 
     @wraps(answer)
     async def answering(batch: Batch) -> None:

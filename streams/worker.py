@@ -12,7 +12,7 @@ from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any, Literal
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Histogram
 
 from online_models import ops_signals
 from online_models.canary_guard import Guard
@@ -34,6 +34,7 @@ from streams.ingest import Ingest, Partition
 from streams.lineage import Lineage
 from streams.log_ends import LogEnds
 from streams.metrics_bubble import Bubble
+from streams.metrics_merged import Merged
 from streams.metrics_models import Learning
 from streams.metrics_objectives import ObjectiveHeads
 from streams.metrics_slates import SlateMeter
@@ -48,6 +49,7 @@ from streams.publish import Publisher
 from streams.saving import FAREWELL_S, Saving
 from streams.settings import Settings
 from streams.slates import CpuBudget, Owed, SlateQueue
+from streams.slates_apart import SlatesApart
 from streams.transport import Batch, Hooks, LostRange, on_batches
 from streams.watchdog import Progress, Watchdog
 
@@ -100,15 +102,8 @@ class Worker:
             traced.store(self.tracing, self.store)
             traced.outputs(self.tracing, self.outputs)
             traced.worker(self.tracing, self.ingest, self.publisher)
-        self.slates = SlateQueue(
-            self.publisher.serve_owed,
-            self._settle,
-            time.monotonic,
-            budget=CpuBudget(settings.slate_cpu_share),
-            patience_s=settings.slate_wait_s,
-            cpu=lambda: self.publisher.cpu_s,
-            behind=lambda: sum(self._lags().values()) > BEHIND,
-        )
+        self.apart = self._apart(freshness)
+        self.slates = self._slate_queue()
         self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
         self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)
         self.lineage = Lineage(self.replica, self.snapshots, self.store, self.catalog, self.deltas)
@@ -134,6 +129,28 @@ class Worker:
         self._ends = LogEnds(f"{settings.namespace}.events", client)
         self.background: list[asyncio.Task[None]] = []
         self._fatal: StoreRefused | None = None
+
+    def _apart(self, freshness: Histogram) -> SlatesApart | None:
+        if not self.settings.slate_process:
+            return None
+        if self.tracing is not None:
+            log.warning("slate_process: with traces on, slates are made in the worker, where their trace is")
+            return None
+        return SlatesApart(
+            self.settings, self.publisher.serve_owed, self._record_of, self.replica.learner, freshness
+        )
+
+    def _slate_queue(self) -> SlateQueue:
+        apart, publisher = self.apart, self.publisher
+        return SlateQueue(
+            publisher.serve_owed if apart is None else apart.serve,
+            self._settle,
+            time.monotonic,
+            budget=CpuBudget(self.settings.slate_cpu_share),
+            patience_s=self.settings.slate_wait_s,
+            cpu=lambda: publisher.cpu_s + (0.0 if apart is None else apart.cpu_s),
+            behind=lambda: sum(self._lags().values()) > BEHIND,
+        )
 
     # ------------------------------------------------------------------ what follows a commit
 
@@ -242,6 +259,8 @@ class Worker:
         try:
             async with asyncio.timeout(LET_GO_S):
                 await self.slates.between_slates()
+                if self.apart is not None:
+                    await self.apart.drained()
                 await self.outputs.flush()
         except TimeoutError:
             log.warning("partitions were let go with slates still on their way")
@@ -272,6 +291,8 @@ class Worker:
             self.saving.run(self.settings.snapshot_interval_s), self._follow(), self.slates.run(),
             *self.decisions.running(), self.canary.tell(), self.canary.watch(), self.burns.run(),
         )  # fmt: skip
+        if self.apart is not None:
+            coroutines = (*coroutines, self.apart.run())
         self.background += [asyncio.create_task(coroutine) for coroutine in coroutines]
         heard = asyncio.gather(self.catalog.caught_up.wait(), self.deltas.caught_up.wait())
         waited_for: list[asyncio.Future[Any]] = [heard, *self.background]
@@ -336,7 +357,9 @@ class Worker:
         if self.monitor.bubble is not None:
             self.registry.register(Bubble(self.monitor.bubble))
         metrics.process(self.registry)
-        metrics.expose(self.registry, self.settings.metrics_port, self.settings.metrics_host)
+        apart = self.apart
+        shown = self.registry if apart is None else Merged(self.registry, lambda: apart.measured)
+        metrics.expose(shown, self.settings.metrics_port, self.settings.metrics_host)
 
     def _holds(self) -> list[Held]:
         """The partitions owned now; none for a worker that only answers requests."""
