@@ -18,6 +18,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.kernels import calibrating as kernel
+
 Floats = NDArray[np.float64]
 LOWEST, KNOTS, POSITIONS = -7.0, 11, 20
 WIDTH = KNOTS + POSITIONS
@@ -60,12 +62,9 @@ class Bends:
 
     def of(self, logits: Floats, positions: int | NDArray[np.int_] | None = None) -> Floats:
         """What is to be added to log-odds float64[n] at their positions, if those are told; float64[n]."""
-        logs = np.log(self._sums + self.prior)
-        said = logs[:, 0] - logs[:, 1]
-        out = np.asarray(np.interp(logits, _PLACES, said[:KNOTS]), dtype=np.float64)
-        if positions is not None:
-            out = out + said[KNOTS + np.minimum(positions, POSITIONS - 1)]
-        return out
+        if isinstance(positions, int):
+            positions = np.full(len(logits), positions)
+        return kernel.bends(logits, positions, self._sums, self.prior, LOWEST, KNOTS)
 
     def _factor(self, k: int) -> float:
         clicks, expected = self._sums[k].tolist()
@@ -78,9 +77,6 @@ class Bends:
     def load(self, sums: Floats) -> None:
         """Restore what :meth:`array` gave, or the sum of several."""
         self._sums = sums.astype(np.float64)
-
-
-_PLACES = LOWEST + np.arange(KNOTS)
 
 
 def _between(logit: float) -> tuple[int, float]:

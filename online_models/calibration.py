@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from online_models.base import Arrays
 from online_models.bends import WIDTH, Bends
+from online_models.kernels import calibrating as kernel
 
 _A = (0.2, 5.0)
 _B = (-5.0, 5.0)
@@ -94,12 +95,11 @@ class Calibration:
     ) -> NDArray[np.float64]:
         """Calibrated probabilities of log-odds float64[n] at their positions; an unknown surface is left as it is."""
         a, b = self.get(surface)
-        straight = a * logits + b
+        straight: NDArray[np.float64] = a * logits + b
         bends = self._bends.get(self._place(surface))
         if bends is not None:
             straight = straight + bends.of(straight, positions)
-        out: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(straight, -_CLIP, _CLIP)))
-        return out
+        return kernel.sigmoids(straight, _CLIP)
 
     def get(self, surface: str = "default") -> tuple[float, float]:
         """Slope and offset of a surface; (1, 0) if nothing was learnt."""

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from online_models.base import Ids
 from online_models.events import Item
+from online_models.kernels import masks
 
 _UNDESCRIBED, _AVAILABLE, _UNAVAILABLE, _RETIRED = 0, 1, 2, 3
+_SHOWN = np.array([1, 1, 0, 0], dtype=np.uint8)  # by state
+_SHOWN_DESCRIBED = np.array([0, 1, 0, 0], dtype=np.uint8)
 
 
 class Catalog:
@@ -97,9 +100,8 @@ class Catalog:
 
     def showable(self, ids: Ids) -> NDArray[np.bool_]:
         """Which may be shown, bool[n]."""
-        states = self.states(ids)
-        shown: NDArray[np.bool_] = states == _AVAILABLE
-        return shown | (states == _UNDESCRIBED) if self.undescribed_allowed else shown
+        passes = _SHOWN if self.undescribed_allowed else _SHOWN_DESCRIBED
+        return masks.by_state(self._state, ids.astype(np.int32, copy=False), passes)
 
     def available(self) -> Ids:
         """All described items that may be shown, by id."""

@@ -13,11 +13,9 @@ def stable_hash(*parts: str) -> int:
     >>> stable_hash("a", "bc") == stable_hash("ab", "c"), stable_hash("a") == stable_hash("a")
     (False, True)
     """
-    digest = blake2b(digest_size=8)
-    for part in parts:
-        raw = part.encode()
-        digest.update(len(raw).to_bytes(4, "little") + raw)
-    return int.from_bytes(digest.digest(), "little") >> 1
+    raw = [part.encode() for part in parts]
+    apart = b"".join([len(part).to_bytes(4, "little") + part for part in raw])
+    return int.from_bytes(blake2b(apart, digest_size=8).digest(), "little") >> 1
 
 
 def seed_of(namespace: str, request_id: str, policy_version: str) -> int:

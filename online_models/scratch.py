@@ -42,10 +42,12 @@ class Uniter:
             The union, and places; ``len(union)`` is the place of what was left out.
         """
         flat = np.concatenate([_NO_IDS, *lists]).astype(np.int32, copy=False)
-        self._room(int(flat.max(initial=0)))
-        union, places = kernel.unite(
-            flat, exclude.astype(np.int32, copy=False), allowed.view(np.uint8), self._marked, self._place
-        )
+        without, free = exclude.astype(np.int32, copy=False), allowed.view(np.uint8)
+        united = kernel.unite(flat, without, free, self._marked, self._place)
+        if united is None:
+            self._room(int(flat.max()))
+            return self.unite(lists, exclude, allowed)
+        union, places = united
         out, at = [], 0
         for ids in lists:
             out.append(places[at : at + len(ids)])

@@ -18,7 +18,7 @@ from online_models.base import Ids
 from online_models.catalog import Catalog
 from online_models.history import UserRecord
 from online_models.interning import Interner
-from online_models.scratch import located
+from online_models.kernels import masks
 from serving.types import SlateRequest, SurfacePolicy
 
 Mask = NDArray[np.bool_]
@@ -49,8 +49,12 @@ class SeenItemsFilter:
 
     def keep(self, ids: Ids, asked: Asked) -> Mask | None:
         """See :class:`Filter`."""
-        acted = asked.record.acted_items() if asked.surface.seen != "none" else ()
-        return ~among(ids, acted) if acted else None
+        if asked.surface.seen == "none":
+            return None
+        acted, older = asked.record.recent_items, asked.record.older
+        if not (acted or older):
+            return None
+        return ~(among(ids, acted) | among(ids, older) if older else among(ids, acted))
 
 
 class FatigueFilter:
@@ -146,14 +150,15 @@ class FilterChain:
 
     def __call__(self, ids: Ids) -> Mask:
         """Which items may be shown, bool[n]."""
-        kept, left = np.ones(len(ids), dtype=np.bool_), len(ids)
+        kept: Mask | None = None
+        left = len(ids)
         for rule in self._filters:
             allowed = rule.keep(ids, self._asked)
             if allowed is not None:
-                kept &= allowed
+                kept = allowed if kept is None else kept & allowed
                 before, left = left, int(np.count_nonzero(kept))
                 self.removed[rule.name] += before - left
-        return kept
+        return np.ones(left, dtype=np.bool_) if kept is None else kept
 
 
 def standard(catalog: Catalog, interner: Interner) -> tuple[Filter, ...]:
@@ -170,10 +175,7 @@ def among(ids: Ids, some: Collection[int]) -> Mask:
     >>> among(np.array([2, 5, 9], dtype=np.int32), {9, 4}).tolist()
     [False, False, True]
     """
-    out = np.zeros(len(ids), dtype=np.bool_)
-    if len(some):
-        out[located(ids, np.fromiter(some, dtype=np.int64, count=len(some)))[0]] = True
-    return out
+    return masks.among(ids.astype(np.int32, copy=False), some)
 
 
 def numbers(interner: Interner, names: Sequence[str]) -> list[int]:

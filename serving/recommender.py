@@ -13,6 +13,8 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import repeat
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,28 +187,14 @@ class Recommender:
         probability = self.ranking.probabilities(features, positions, request.surface, ranked.heads)
         c = ranked.candidates
         sources = self.learner.model.sources
-        shown = zip(
-            c.ids[rows].tolist(), ranked.scores[rows].tolist(), c.source[rows].tolist(),
-            selected.slate.propensities, probability.tolist(), strict=True,
+        numbers = c.ids[rows].tolist()
+        told = self._reasons(request, ranked, rows, features) if request.explain else repeat(None, len(rows))
+        slots = zip(
+            map(self.interner.name, numbers), numbers, range(len(rows)), ranked.scores[rows].tolist(),
+            map(sources.__getitem__, c.source[rows].tolist()), selected.slate.propensities,
+            probability.tolist(), map(self.catalog.title, numbers), told, strict=True,
         )  # fmt: skip
-        name, title = self.interner.name, self.catalog.title
-        items = tuple(
-            SlateItem(
-                name(number),
-                number,
-                k,
-                score,
-                sources[source],
-                propensity,
-                likely,
-                title(number),
-                reasons(self.learner, ranked.heads, c, int(rows[k]), features[k], k, request)
-                | worth(ranked.worth, int(rows[k]))
-                if request.explain
-                else None,
-            )
-            for k, (number, score, source, propensity, likely) in enumerate(shown)
-        )
+        items = tuple(map(SlateItem._make, slots))
         return Slate(
             request_id=request.request_id,
             user_id=request.user_id,
@@ -224,6 +212,16 @@ class Recommender:
             degraded=degraded,
             aims=None if ranked.worth is None else _aims(ranked.worth, rows),
         )
+
+    def _reasons(
+        self, request: SlateRequest, ranked: Ranked, rows: NDArray[np.intp], features: NDArray[np.float16]
+    ) -> list[dict[str, Any]]:
+        """Why each slot is what it is."""
+        c, heads = ranked.candidates, ranked.heads
+        return [
+            reasons(self.learner, heads, c, row, features[k], k, request) | worth(ranked.worth, row)
+            for k, row in enumerate(rows.tolist())
+        ]
 
     def _choice(self, ranked: Ranked, selected: Selected) -> Choice | None:
         basis = selected.basis

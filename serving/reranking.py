@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 Vectors = NDArray[np.float32]
 UNTAGGED = np.zeros((0, 0), dtype=np.int32)
+_UNLIKE = np.zeros((0, 0), dtype=np.float32)
 
 
 def best_slate(
@@ -48,12 +49,13 @@ def best_slate(
     wanted = np.zeros(n, dtype=np.uint8)
     if new is not None:
         wanted[new] = 1
-    given = vectors if vectors is not None else np.zeros((n, 0), dtype=np.float32)
+    given = vectors if vectors is not None else _UNLIKE
     penalty = penalty_of(scores, weight, slots) if vectors is not None else 0.0
-    capped = tags if most else np.zeros((n, 0), dtype=np.int32)
-    known = int(capped.max(initial=-1)) + 1
+    known = int(tags.max(initial=-1)) + 1 if most else 0
     at = -1 if new_slot is None else new_slot
-    return tuple(greedy_slate(scores, given, penalty, slots, capped, known, most, at, wanted))
+    return tuple(
+        greedy_slate(scores, given, penalty, slots, tags if most else UNTAGGED, known, most, at, wanted)
+    )
 
 
 def penalty_of(scores: Floats, weight: float, slots: int) -> float:
@@ -65,8 +67,9 @@ def penalty_of(scores: Floats, weight: float, slots: int) -> float:
     last = min(3 * slots, len(scores))
     if not last:
         return 0.0
-    spread = float(scores.max() - np.partition(scores, len(scores) - last)[len(scores) - last])
-    return weight / (1.0 - weight) * spread
+    ascending = scores.copy()
+    ascending.sort()
+    return weight / (1.0 - weight) * float(ascending[-1] - ascending[-last])
 
 
 def tag_table(catalog: Catalog, ids: Ids) -> NDArray[np.int32]:

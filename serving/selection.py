@@ -129,7 +129,8 @@ class Selection:
         ids = ranked.candidates.ids[rows]
         chosen = best_slate(
             ranked.scores[rows], self._model.vectors(ids) if surface.diversity else None, surface.diversity,
-            request.n, most=surface.per_tag_cap, new_slot=slot, new=np.searchsorted(rows, new),
+            request.n, most=surface.per_tag_cap, new_slot=slot,
+            new=np.searchsorted(rows, new) if len(new) else None,
             tags=tag_table(self._catalog, ids) if surface.per_tag_cap else UNTAGGED,
         )  # fmt: skip
         places = tuple(rows[list(chosen)].tolist())

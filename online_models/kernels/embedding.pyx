@@ -59,3 +59,30 @@ def learn(
         step = fades[k] * (rate / sqrtf(step))
         for j in range(dims):
             inner[held[k], j] -= step * back[j]
+
+
+def faded(
+    recent, const int[::1] slot, const float[:, ::1] inner, const float[::1] fades, const float[::1] norms
+):
+    """See the stub for what is given."""
+    cdef Py_ssize_t dims = inner.shape[1], held = 0, j, k
+    cdef int item, row
+    cdef int[::1] rows = np.empty(len(recent), dtype=np.int32)
+    total = np.zeros(dims, dtype=np.float32)
+    cdef float[::1] out = total
+    for item in recent:
+        row = slot[item] if item < slot.shape[0] else -1
+        for k in range(held):
+            if rows[k] == row:
+                row = -1
+                break
+        if row < 0:
+            continue
+        for j in range(dims):
+            out[j] += fades[held] * inner[row, j]
+        rows[held] = row
+        held += 1
+    if held:
+        for j in range(dims):
+            out[j] *= norms[held - 1] / fades[0]
+    return total

@@ -17,18 +17,21 @@ def greedy_slate(
     const unsigned char[::1] wanted,
 ):
     """Places chosen, best first; see the stub for what is given."""
-    cdef Py_ssize_t n = scores.shape[0], d = vectors.shape[1], width = tags.shape[1]
-    cdef Py_ssize_t slot, k, j, best
+    cdef Py_ssize_t n = scores.shape[0], width = tags.shape[1]
+    cdef Py_ssize_t slot, k, best
     cdef bint some_wanted
-    cdef double value, top
-    cdef float dot
+    cdef double top
     chosen = []
     if n == 0:
         return chosen
-    cdef double[::1] nearest = np.zeros(n)
+    cdef double[::1] nearest = np.zeros(n), value = np.empty(n)
+    cdef int[::1] met = np.zeros(n, dtype=np.int32)  # slots that a candidate's value knows of
+    cdef int[::1] filled = np.empty(max(slots, 0), dtype=np.int32)
     cdef unsigned char[::1] free = np.ones(n, dtype=np.uint8)
     cdef unsigned char[::1] able = np.ones(n, dtype=np.uint8)
     cdef int[::1] counts = np.zeros(tags_known + 1, dtype=np.int32)
+    for k in range(n):
+        value[k] = scores[k] if isfinite(scores[k]) else -INFINITY
     for slot in range(min(slots, n)):
         _allow(able, free, tags, counts, most)
         if slot == wanted_slot:
@@ -38,30 +41,43 @@ def greedy_slate(
             if some_wanted:
                 for k in range(n):
                     able[k] = able[k] and wanted[k]
-        best, top = -1, -INFINITY
-        for k in range(n):
-            if not able[k]:
-                continue
-            value = scores[k] - penalty * nearest[k]
-            if not isfinite(value):
-                value = -INFINITY
-            if best < 0 or value > top:
-                best, top = k, value
+        while True:  # a value only falls: one that is up to date and above all others is the highest
+            best, top = -1, -INFINITY
+            for k in range(n):
+                if able[k] and (best < 0 or value[k] > top):
+                    best, top = k, value[k]
+            if met[best] == slot or penalty == 0.0:
+                break
+            _meet(vectors, filled, met, nearest, best, slot)
+            top = scores[best] - penalty * nearest[best]
+            value[best] = top if isfinite(top) else -INFINITY
         chosen.append(best)
+        filled[slot] = <int> best
         free[best] = 0
-        for j in range(width):
-            if tags[best, j] >= 0:
-                counts[tags[best, j]] += 1
-        if penalty == 0.0:
-            continue
-        for k in range(n):
-            if free[k]:
-                dot = 0.0
-                for j in range(d):
-                    dot += vectors[k, j] * vectors[best, j]
-                if dot > nearest[k]:
-                    nearest[k] = dot
+        for k in range(width):
+            if tags[best, k] >= 0:
+                counts[tags[best, k]] += 1
     return chosen
+
+
+cdef void _meet(
+    const float[:, ::1] vectors,
+    const int[::1] filled,
+    int[::1] met,
+    double[::1] nearest,
+    Py_ssize_t k,
+    Py_ssize_t slot,
+) noexcept:
+    """A candidate's likeness to the nearest of all slots before this one."""
+    cdef Py_ssize_t other, j
+    cdef float dot
+    for other in range(met[k], slot):
+        dot = 0.0
+        for j in range(vectors.shape[1]):
+            dot += vectors[k, j] * vectors[filled[other], j]
+        if dot > nearest[k]:
+            nearest[k] = dot
+    met[k] = <int> slot
 
 
 cdef void _allow(

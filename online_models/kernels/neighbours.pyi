@@ -33,8 +33,14 @@ def holdings(
     items: NDArray[np.int32],
     length: NDArray[np.int32],
     cosine: NDArray[np.float32],
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.intp]]:
-    """Who of those alike holds the anchors, at which place, and which anchor it is."""
+    wide: NDArray[np.float32],
+    close: NDArray[np.float32],
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Who of those alike holds the anchors, at which place, and each one's cosine times ``wide`` and times ``close``.
+
+    Args:
+        wide, close: of each anchor, or more.
+    """
 
 def polled(
     nearest: NDArray[np.intp],

@@ -60,6 +60,8 @@ def holdings(
     const int[:, ::1] items,
     const int[::1] length,
     const float[::1] cosine,
+    const float[::1] wide,
+    const float[::1] close,
 ):
     """See the stub for what is given."""
     cdef Py_ssize_t n = anchors.shape[0], holders = who.shape[1]
@@ -67,18 +69,19 @@ def holdings(
     cdef int row, held
     voters = np.empty(n * holders, dtype=np.int32)
     places = np.empty(n * holders, dtype=np.int32)
-    ages = np.empty(n * holders, dtype=np.intp)
+    weights = np.empty((2, n * holders), dtype=np.float32)
     cdef int[::1] out_voters = voters, out_places = places
-    cdef Py_ssize_t[::1] out_ages = ages
+    cdef float[:, ::1] out = weights
     for k in range(n):
         held = <int> anchors[k]
         for h in range(holders):
             row = who[held, h]
             if cosine[row] == 0.0 or not _holds(items, length, row, where[held, h], held):
                 continue
-            out_voters[found], out_places[found], out_ages[found] = row, where[held, h], k
+            out_voters[found], out_places[found] = row, where[held, h]
+            out[0, found], out[1, found] = cosine[row] * wide[k], cosine[row] * close[k]
             found += 1
-    return voters[:found], places[:found], ages[:found]
+    return voters[:found], places[:found], weights[0, :found], weights[1, :found]
 
 
 def polled(
@@ -113,7 +116,8 @@ def polled(
                 found += 1
             sums[item, 0] += alike[k]
     for k in range(n):
-        for d in range(width):
+        row = voters[k]  # nothing stands before its first place, nor behind its last
+        for d in range(max(0, half - places[k]), min(width, half + length[row] - 1 - places[k])):
             item = items[voters[k], (places[k] + d - half + (1 if d >= half else 0)) & (history - 1)]
             if item < 0:
                 continue

@@ -7,11 +7,11 @@ def unite(
     allowed: NDArray[np.uint8],
     marked: NDArray[np.uint64],
     place: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """Distinct ids, ascending, and the place of each of ``ids`` among them.
+) -> tuple[NDArray[np.int32], NDArray[np.intp]] | None:
+    """Distinct ids, ascending, and the place of each of ``ids`` among them; None where the working memory is too small.
 
     Args:
-        ids: below the length of ``place``; -1 stands for none.
+        ids: -1 stands for none.
         exclude: ids to leave out.
         allowed: by id; those beyond its end are allowed.
         marked: working memory of a bit an item, zero before and after.

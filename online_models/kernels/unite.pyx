@@ -20,6 +20,11 @@ def unite(
     cdef int item, found = 0
     cdef uint64_t bits, bit
     for k in range(n):
+        found = max(found, ids[k])
+    if found >= 64 * words:
+        return None
+    found = 0
+    for k in range(n):
         if ids[k] >= 0:
             marked[ids[k] >> 6] |= <uint64_t> 1 << (ids[k] & 63)
     for k in range(exclude.shape[0]):

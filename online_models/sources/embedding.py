@@ -68,6 +68,7 @@ class Embedding:
         self._keep = 1.0 - 1.0 / memory
         fades = (fade ** np.arange(last)).astype(np.float32)
         self._fades = [fades[:k] / np.linalg.norm(fades[:k]) for k in range(1, last + 1)]
+        self._norms = np.array([of[0] for of in self._fades], dtype=np.float32)
         self.index = VectorIndex(dims, exact_below=exact_below, seed=seed)
         self._rng = np.random.Generator(np.random.PCG64(seed))
         # Rows of the tables below go by slot, in order of appearance: those of a large catalogue of which little was
@@ -167,13 +168,7 @@ class Embedding:
 
     def user_vector(self, recent: tuple[int, ...]) -> Vectors:
         """The history's vector, float32[dims]; zeros for one unknown."""
-        known = len(self._slot)
-        slots = [self._slot[i] for i in dict.fromkeys(recent[: self.last]) if i < known]
-        held = [slot for slot in slots if slot >= 0]
-        if not held:
-            return np.zeros(self.dims, dtype=np.float32)
-        out: Vectors = self._fades[len(held) - 1] @ self._inner[held]
-        return out
+        return kernel.faded(recent[: self.last], self._slot, self._inner, self._fades[-1], self._norms)
 
     def vectors(self, ids: Ids) -> Vectors:
         """Normalised item vectors, float32[n, dims]; zeros where there is none."""
@@ -193,8 +188,10 @@ class Embedding:
             if self._slots > self._n:
                 score[self._known[: self._slots] == 0] = -np.inf
         if len(ids) > self.proposed:
-            ids = ids[np.argpartition(score, -self.proposed)[-self.proposed :]]
-        return EmbeddingTouch(self, hidden, ids[self._known[self._slot[ids]] > 0])
+            ids = ids[score.argpartition(-self.proposed)[-self.proposed :]]
+        if self._slots > self._n:
+            ids = ids[self._known[self._slot[ids]] > 0]
+        return EmbeddingTouch(self, hidden, ids)
 
     def score(self, hidden: Vectors, union: Ids, out: Vectors) -> None:
         """Odds against the best of the union, float32[len(union)]."""

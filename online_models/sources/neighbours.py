@@ -157,7 +157,7 @@ class Neighbours:
         who, where, wide, close = self._voters(mine[: self.anchors])
         self._cosine[rows] = 0.0
         if len(rows) > self.nearest:
-            top = np.argpartition(alike, len(alike) - self.nearest)[-self.nearest :]
+            top = alike.argpartition(len(alike) - self.nearest)[-self.nearest :]
             rows, alike = rows[top], alike[top]
         ids, said = kernel.polled(
             rows, alike, who, where, wide, close, self._wide, self._narrow, self._items, self._length,
@@ -167,15 +167,13 @@ class Neighbours:
 
     def _voters(self, anchors: Places) -> tuple[Ids, Ids, Votes, Votes]:
         """Who is asked what stands around the anchors, where, and how much each counts, widely and closely."""
-        who, where, age = kernel.holdings(
-            anchors, self._who, self._where, self._items, self._length, self._cosine
+        who, where, wide, close = kernel.holdings(
+            anchors, self._who, self._where, self._items, self._length, self._cosine, _RECENCY, _CLOSE
         )
-        alike = self._cosine[who]
-        weight = alike * _RECENCY[age]
-        if len(weight) > self.voters:
-            top = np.argpartition(weight, len(weight) - self.voters)[-self.voters :]
-            who, where, age, alike, weight = who[top], where[top], age[top], alike[top], weight[top]
-        return who, where, weight, alike * _CLOSE[age]
+        if len(wide) > self.voters:
+            top = wide.argpartition(len(wide) - self.voters)[-self.voters :]
+            who, where, wide, close = who[top], where[top], wide[top], close[top]
+        return who, where, wide, close
 
     def drop(self, item: int) -> None:
         """Forget who held a retired item."""

@@ -8,10 +8,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from online_models.bends import KNOTS, LOWEST, POSITIONS, WIDTH, Bends
 from online_models.click_features import SILENCE, beside, join, product, user_rate
 from online_models.counters import CLICK, IMPRESSION, CounterBatch, ItemCounters
 from online_models.features import OF_ITEM, Rows
 from online_models.history import UserRecord
+from online_models.kernels.calibrating import sigmoids
 from online_models.kernels.ranks import ranked
 from online_models.ranker import ClickRanker
 
@@ -114,3 +116,26 @@ def test_log_odds_of_many_rows_are_those_of_each(seed: int, positions: list[int]
     said = ranker.logits(rows, np.array(positions, dtype=np.intp), "home")
     want = [ranker.logit(row, at, "home") for row, at in zip(rows, positions, strict=True)]
     np.testing.assert_allclose(said, want, rtol=1e-9, atol=1e-9)
+
+
+@given(Seeds, st.lists(st.tuples(st.floats(-12, 12), st.integers(0, 40)), max_size=20), st.booleans())
+def test_bends_are_of_the_two_knots_beside_and_the_position(
+    seed: int, slots: list[tuple[float, int]], told: bool
+) -> None:
+    bends = Bends(prior=2.0)
+    sums = np.random.default_rng(seed).uniform(0, 9, (WIDTH, 2))
+    bends.load(sums)
+    said = np.log((sums[:, 0] + 2.0) / (sums[:, 1] + 2.0))
+    logits, positions = np.array([x for x, _ in slots]), np.array([at for _, at in slots], dtype=np.intp)
+    want = np.interp(logits, LOWEST + np.arange(KNOTS), said[:KNOTS])
+    if told:
+        want = want + said[KNOTS + np.minimum(positions, POSITIONS - 1)]
+    np.testing.assert_allclose(bends.of(logits, positions if told else None), want, rtol=1e-9, atol=1e-12)
+
+
+@given(Odd)
+def test_probabilities_of_log_odds_are_bounded(logits: list[float]) -> None:
+    with np.errstate(all="ignore"):
+        want = 1 / (1 + np.exp(-np.clip(logits, -15, 15)))
+    finite = ~np.isnan(logits)
+    np.testing.assert_allclose(sigmoids(np.array(logits), 15.0)[finite], want[finite], rtol=1e-12)

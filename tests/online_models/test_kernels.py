@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from online_models.base import Interaction, Query
-from online_models.kernels import embedding
+from online_models.kernels import embedding, masks
 from online_models.kernels import unite as kernel
 from online_models.scratch import Uniter, best
 from online_models.sources.covisits import CHANNELS, VIEWS, Covisits
@@ -112,6 +112,34 @@ def test_what_tags_are_worth_is_the_solution_of_a_ridge_regression(
         fit = sum(worth.get(tag, 0.0) for tag in tags) / max(len(tags), 1)
         want = (max(fit + 0.05, 0.0) + 0.02) / (1 + 0.3 * shown.count(item))
         assert said[item] == pytest.approx(want, rel=1e-4)
+
+
+@given(st.sets(st.integers(0, 40)), st.lists(st.integers(0, 50), max_size=20))
+def test_what_is_among_others_is_marked(ids: set[int], some: list[int]) -> None:
+    items = np.array(sorted(ids), dtype=np.int32)
+    assert masks.among(items, some).tolist() == [item in some for item in items.tolist()]
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=20), st.lists(st.integers(0, 30)))
+def test_states_pass_and_items_beyond_the_table_are_in_the_first(states: list[int], ids: list[int]) -> None:
+    passes = np.array([1, 0, 0, 1], dtype=np.uint8)
+    told = masks.by_state(np.array(states, dtype=np.int8), np.array(ids, dtype=np.int32), passes)
+    assert told.tolist() == [(states[i] if i < len(states) else 0) in (0, 3) for i in ids]
+
+
+@given(st.lists(st.integers(0, 12), max_size=8), st.integers(0, 1_000))
+def test_a_history_is_the_fading_sum_of_its_distinct_items(recent: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inner = rng.normal(size=(6, 4)).astype(np.float32)
+    slot = rng.permutation(10).astype(np.int32)
+    slot[slot >= 6] = -1
+    fades = (0.9 ** np.arange(8)).astype(np.float32)
+    held = [slot[i] for i in dict.fromkeys(recent) if i < len(slot) and slot[i] >= 0]
+    weights = [fades[:k] / np.linalg.norm(fades[:k]) for k in range(1, 9)]
+    want = weights[len(held) - 1] @ inner[held] if held else np.zeros(4)
+    norms = np.array([w[0] for w in weights], dtype=np.float32)
+    said = embedding.faded(recent, slot, inner, weights[-1].astype(np.float32), norms)
+    np.testing.assert_allclose(said, want, rtol=1e-4, atol=1e-6)
 
 
 def histories(log: list[tuple[int, int]]) -> list[Interaction]:

@@ -1,0 +1,32 @@
+"""Which of some items pass a rule, by a table or by a list."""
+
+import numpy as np
+
+
+def by_state(const signed char[::1] states, const int[::1] ids, const unsigned char[::1] passes):
+    """See the stub for what is given."""
+    cdef Py_ssize_t n = ids.shape[0], k
+    mask = np.empty(n, dtype=np.uint8)
+    cdef unsigned char[::1] out = mask
+    for k in range(n):
+        out[k] = passes[states[ids[k]] if ids[k] < states.shape[0] else 0]
+    return mask.view(np.bool_)
+
+
+def among(const int[::1] ids, some):
+    """See the stub for what is given."""
+    cdef Py_ssize_t n = ids.shape[0], low, high, middle
+    cdef int item
+    mask = np.zeros(n, dtype=np.uint8)
+    cdef unsigned char[::1] out = mask
+    for item in some:
+        low, high = 0, n
+        while low < high:
+            middle = (low + high) // 2
+            if ids[middle] < item:
+                low = middle + 1
+            else:
+                high = middle
+        if low < n and ids[low] == item:
+            out[low] = 1
+    return mask.view(np.bool_)
