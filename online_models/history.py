@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Collection, Set
+from collections.abc import Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import numpy as np
 import orjson
 
 from online_models.base import RECENT, Query
 from online_models.errors import FreshetError
+from online_models.kernels import records
 from online_models.turns import ENOUGH
 
 _VERSION, _WITH_PASSED, _WITH_TURN = 1, 2, 4  # the latter two add up with each other, not with the first
@@ -26,7 +26,6 @@ _COUNT = struct.Struct("<I")
 _TURN = struct.Struct("<HII")
 _KNOWN = (_VERSION, _WITH_PASSED, _WITH_TURN, _WITH_PASSED + _WITH_TURN)
 _U24 = 0xFFFFFF
-_U32 = 0xFFFFFFFF
 MAX_VETOES = 100
 SHOWN = 40
 """How many of the latest slots seen without an action are remembered: 120 bytes a user."""
@@ -204,34 +203,30 @@ def encode(record: UserRecord) -> bytes:
     last = record.recent_ts[-1] if record.recent_ts else 0
     vetoes = orjson.dumps(sorted(record.vetoes)) if record.vetoes else b""
     group = record.group.encode()[:255]
-    parts = [
-        _HEAD.pack(
-            _version(record),
-            len(record.recent_items),
-            len(record.older),
-            last,
-            len(vetoes),
-            min(record.day, 0xFFFF),
-            record.day_events,
-            len(record.counts),
-            len(record.windows),
-            len(group),
-            len(record.shown),
-        )
-    ]
-    for name, n in record.counts.items():
-        raw = name.encode()
-        parts += [bytes((len(raw),)), raw, _COUNT.pack(min(n, _U32))]
-    for landmark, (impressions, clicks) in record.windows.items():
-        parts.append(_WINDOW.pack(landmark, impressions, clicks))
+    head = _HEAD.pack(
+        _version(record),
+        len(record.recent_items),
+        len(record.older),
+        last,
+        len(vetoes),
+        min(record.day, 0xFFFF),
+        record.day_events,
+        len(record.counts),
+        len(record.windows),
+        len(group),
+        len(record.shown),
+    )
     if record.packed is None:  # most events change none of it
-        record.packed = _u24(record.recent_items) + _u24(_gaps(record.recent_ts)) + _u24(record.older)
-    parts += [vetoes, group, record.packed, _u24(record.shown)]
+        record.packed = b"".join(
+            map(records.u24, (record.recent_items, _gaps(record.recent_ts), record.older))
+        )
+    tail = b""
     if record.passed:  # rare: others are stored as they always were
-        parts += [len(record.passed).to_bytes(2, "little"), _u24(record.passed)]
+        tail = len(record.passed).to_bytes(2, "little") + records.u24(record.passed)
     if record.doubt or record.turned:
-        parts.append(_TURN.pack(record.doubt, record.doubt_since // 1_000, record.turned // 1_000))
-    return b"".join(parts)
+        tail += _TURN.pack(record.doubt, record.doubt_since // 1_000, record.turned // 1_000)
+    texts = vetoes + group + record.packed
+    return records.pack(head, record.counts, record.windows, texts, record.shown, tail)
 
 
 def _version(record: UserRecord) -> int:
@@ -277,18 +272,18 @@ def _decode(raw: bytes) -> UserRecord:
     if version & _WITH_PASSED:
         passed = int.from_bytes(raw[end : end + 2], "little")
         last_of = end + 2 + 3 * passed
-        record.passed = dict.fromkeys(_from_u24(raw[end + 2 : last_of]))
+        record.passed = dict.fromkeys(records.from_u24(raw, end + 2, passed))
     if version & _WITH_TURN:
         record.doubt, since, turned = _TURN.unpack_from(raw, last_of)
         record.doubt_since, record.turned = since * 1_000, turned * 1_000
         last_of += _TURN.size
     if len(raw) != last_of:
         raise ValueError("its length does not fit its header")
-    record.recent_items = _from_u24(raw[at : at + 3 * recent])
-    record.recent_ts = _times(last, _from_u24(raw[at + 3 * recent : at + 6 * recent]))
+    record.recent_items = records.from_u24(raw, at, recent)
+    record.recent_ts = _times(last, records.from_u24(raw, at + 3 * recent, recent))
     at += 6 * recent
-    record.older = dict.fromkeys(_from_u24(raw[at : at + 3 * older]))
-    record.shown = _from_u24(raw[at + 3 * older : end])
+    record.older = dict.fromkeys(records.from_u24(raw, at, older))
+    record.shown = records.from_u24(raw, at + 3 * older, shown)
     return record
 
 
@@ -302,16 +297,3 @@ def _times(last: int, gaps: list[int]) -> list[int]:
     for i in range(len(gaps) - 1, 0, -1):
         times[i - 1] = times[i] - gaps[i] * 1_000
     return times
-
-
-def _u24(values: Collection[int]) -> bytes:
-    wide = bytearray(struct.pack(f"<{len(values)}I", *values))
-    del wide[3::4]
-    return bytes(wide)
-
-
-def _from_u24(raw: bytes) -> list[int]:
-    wide = np.zeros((len(raw) // 3, 4), dtype=np.uint8)
-    wide[:, :3] = np.frombuffer(raw, dtype=np.uint8).reshape(-1, 3)
-    values: list[int] = wide.view("<u4").ravel().tolist()
-    return values

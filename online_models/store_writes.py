@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from online_models.errors import CommitInvalid
+from online_models.kernels import commits
 
 Arg = str | bytes | int | float
 Write = tuple[Arg, ...]
@@ -22,8 +23,6 @@ MAX_FLOAT = 1e150
 """Of floats: sums of a great many stay finite."""
 
 _PLAIN = frozenset({str, bytes, int, float})
-_SUMS = frozenset({"HINCRBY", "HINCRBYFLOAT", "ZINCRBY"})
-"""Neighbours of one key go as one: the command, the key, then pair after pair."""
 _INTS = {"INCRBY": 2, "HINCRBY": 3}  # position of the increment
 _FLOATS = {"HINCRBYFLOAT": 3, "ZINCRBY": 2, "INCRBYFLOAT": 2}
 # command -> (type the key may hold, fixed arguments with the command, arguments that belong together)
@@ -74,6 +73,8 @@ _ARITY = {
 def lay_out(writes: Sequence[Write], prefix: str) -> tuple[list[Arg], list[int]]:
     """The script's arguments for these writes, and which write each checked key comes from.
 
+    Sums (HINCRBY, HINCRBYFLOAT, ZINCRBY) of one key that are neighbours go as one: command, key, then pair after pair.
+
     Args:
         writes: commands as tuples, as in ``("HINCRBY", key, field, 1)``.
         prefix: what every key must begin with (one partition's keys live on one Redis node).
@@ -86,53 +87,15 @@ def lay_out(writes: Sequence[Write], prefix: str) -> tuple[list[Arg], list[int]]
     >>> lay_out([("HINCRBY", "p:h", "a", 2), ("HINCRBY", "p:h", "b", 3), ("SET", "p:s", "x")], "p:")[0]
     [1, 'p:h', 'hash', 6, 'HINCRBY', 'p:h', 'a', 2, 'b', 3, 3, 'SET', 'p:s', 'x']
     """
-    types: dict[Arg, str] = {}
-    asked: list[tuple[Arg, str, int]] = []  # keys whose type the script looks at first
-    body = _Body()
-    raw_prefix = prefix.encode()
-    for index, write in enumerate(writes):
-        kind = _checked(write, index)
-        key = write[1]
-        if not (key.startswith(prefix) if isinstance(key, str) else _begins(key, raw_prefix)):
-            raise CommitInvalid(f"write {index}: key {key!r} does not begin with {prefix!r}", index)
-        if kind and key not in types:
-            types[key] = kind
-            if write[0] != "SET":  # which takes the place of whatever is there
-                asked.append((key, kind, index))
-        elif kind and types[key] != kind:
-            raise CommitInvalid(f"write {index}: {key!r} is written as two types", index)
-        body.add(write, index)
-    head: list[Arg] = [len(asked)]
-    for key, kind, _ in asked:
-        head += (key, kind)
-    return head + body.args, [index for _, _, index in asked]
+    return commits.lay_out(writes, prefix, MAX_ARGS, _checked, _begins, _refused, _split)
 
 
-class _Body:
-    """The writes themselves, one after the other."""
-
-    def __init__(self) -> None:
-        self.args: list[Arg] = []
-        self._last: tuple[Arg, ...] = ()
-        self._at = self._count = 0  # where the last write's count stands, and what it is
-
-    def add(self, write: Write, index: int) -> None:
-        head = write[:2]
-        if head == self._last and head[0] in _SUMS:
-            self._count += 2
-            self.args[self._at] = self._count
-            self.args.extend(write[2:])
-        elif len(write) <= MAX_ARGS:
-            self._last, self._at, self._count = head, len(self.args), len(write)
-            self.args.append(len(write))
-            self.args.extend(write)
-        else:
-            self._last = ()
-            _split(write, index, self.args)
+def _begins(key: Arg, prefix: str) -> bool:
+    return isinstance(key, bytes) and key.startswith(prefix.encode())
 
 
-def _begins(key: Arg, head: bytes) -> bool:
-    return isinstance(key, bytes) and key.startswith(head)
+def _refused(why: str, index: int) -> None:
+    raise CommitInvalid(why, index)
 
 
 def _checked(write: Write, index: int) -> str:

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from online_models import history
 from online_models.base import RECENT
 from online_models.history import RecordCorrupt, UserRecord, decode, encode
 
@@ -101,10 +100,3 @@ def test_damaged_bytes_are_refused_with_their_own_error(raw):
 def test_a_record_of_another_version_is_refused_by_name():
     with pytest.raises(RecordCorrupt, match="version 9"):
         decode(b"\x09" + encode(UserRecord())[1:])
-
-
-def test_numbers_are_packed_as_three_little_endian_bytes_each():
-    values = [0, 1, 258, 0xFFFFFF, 7]
-    assert history._u24(values) == b"".join(v.to_bytes(3, "little") for v in values)
-    assert history._from_u24(history._u24(values)) == values
-    assert history._u24({}) == b""
