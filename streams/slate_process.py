@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from online_models.candidates import Candidates
 from online_models.history import UserRecord
-from streams import build, collector, metrics, settings
+from streams import build, collector, metrics, settings, traces
 from streams import logging as logs
 from streams.clock import wall_ms
 from streams.faust_app import use_uvloop
@@ -56,10 +56,18 @@ class SlateProcess:
             now=wall_ms, record_of=_not_held, freshness=self, meter=SlateMeter(self.registry),
         )  # fmt: skip
         parts = (self.publisher, self.listening.recommender, self.outputs)
+        self.tracing = traces.wanted(given, "freshet-slates")
+        if self.tracing is not None:
+            from streams import traced
+
+            traced.pipeline(self.tracing, self.listening.recommender)
+            traced.store(self.tracing, self.store)
+            traced.outputs(self.tracing, self.outputs)
+            traced.slate_process(self.tracing, self)
         self.registry.register(metrics.Stats([lambda part=part: part.stats for part in parts]))  # type: ignore[misc]
         metrics.process(self.registry)
         self.line = Line(self._heard, self._end)
-        self._waiting: deque[tuple[int, Owed, UserRecord | None]] = deque()
+        self._waiting: deque[tuple[int, Owed, UserRecord | None, str]] = deque()
         self._some, self._ended = asyncio.Event(), asyncio.Event()
 
     # ------------------------------------------------------------------ the line
@@ -102,26 +110,29 @@ class SlateProcess:
                 async with asyncio.timeout(FAREWELL_S):
                     await self.outputs.stop()
             await self.store.close()
+            if self.tracing is not None:
+                await asyncio.to_thread(self.tracing.close)
 
     async def _live(self) -> None:
         await self.outputs.start_patiently()
         await self.listening.begin()
         async with asyncio.TaskGroup() as tasks:
-            for coroutine in (*self.listening.running(), self._follow(), self._make()):
+            for coroutine in (*self.listening.running(), self._follow(), self._make_all()):
                 tasks.create_task(coroutine)
             await self.listening.heard()
             collector.settle()
             self.line.send(Kind.READY)
 
-    async def _make(self) -> None:
+    async def _make_all(self) -> None:
         while True:
             await self._some.wait()
             while self._waiting:
-                await self._one(*self._waiting.popleft())
+                await self.make(*self._waiting.popleft())
                 await asyncio.sleep(0)  # deltas are heard and records are sent meanwhile
             self._some.clear()
 
-    async def _one(self, number: int, owed: Owed, record: UserRecord | None) -> None:
+    async def make(self, number: int, owed: Owed, record: UserRecord | None, context: str) -> None:
+        """One slate; ``context`` is the trace its action is in."""
         answer = await self.publisher.serve_owed(owed, record)
         self.line.send(Kind.NEXT)
         if answer is None:

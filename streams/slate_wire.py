@@ -96,15 +96,15 @@ class Line(asyncio.Protocol):
             self._transport.close()
 
 
-def pack_owed(number: int, owed: Owed, record: UserRecord | None) -> list[bytes]:
-    """A debt with its user's record; None where it is to be read from the store.
+def pack_owed(number: int, owed: Owed, record: UserRecord | None, context: str = "") -> list[bytes]:
+    """A debt with its user's record (None where it is to be read from the store) and the trace it is in.
 
     >>> owed = Owed(3, "u", "click", acted=5, appended=6)
     >>> record = UserRecord(recent_items=[4], recent_ts=[1_000], impressed={7: 2})
-    >>> unpack_owed(memoryview(b"".join(pack_owed(1, owed, record)))) == (1, owed, record)
+    >>> unpack_owed(memoryview(b"".join(pack_owed(1, owed, record, "00-1")))) == (1, owed, record, "00-1")
     True
     """
-    names = orjson.dumps([owed.user_id, owed.cause])
+    names = orjson.dumps([owed.user_id, owed.cause, context])
     known, impressed = b"", b""
     if record is not None:
         known = encode(record)
@@ -113,18 +113,18 @@ def pack_owed(number: int, owed: Owed, record: UserRecord | None) -> list[bytes]
     return [head, names, known, impressed]
 
 
-def unpack_owed(frame: memoryview) -> tuple[int, Owed, UserRecord | None]:
+def unpack_owed(frame: memoryview) -> tuple[int, Owed, UserRecord | None, str]:
     """What :func:`pack_owed` packed."""
     number, named, known, partition, acted, appended = _OWED.unpack_from(frame)
     at = _OWED.size + named
-    user_id, cause = orjson.loads(frame[_OWED.size : at])
+    user_id, cause, context = orjson.loads(frame[_OWED.size : at])
     owed = Owed(partition, user_id, cause, acted, appended)
     if not known:
-        return number, owed, None
+        return number, owed, None, context
     record = decode(bytes(frame[at : at + known]))
     pairs = np.frombuffer(frame[at + known :], dtype="<i4").reshape(-1, 2)
     record.impressed = dict(pairs.tolist())
-    return number, owed, record
+    return number, owed, record, context
 
 
 def pack_made(user: int, candidates: Candidates, variant: str) -> list[bytes]:

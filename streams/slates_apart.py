@@ -50,6 +50,7 @@ class SlatesApart:
     ) -> None:  # fmt: skip
         self._settings, self._here, self._record_of = settings, here, record_of
         self._learner, self._freshness = learner, freshness
+        self.context: Callable[[], str] = str  # of the trace under way
         self.ready = False
         self.measured = b""  # what the process measures, as Prometheus reads it
         self._cpu_before, self._cpu = 0.0, 0.0  # of processes that have ended, of this one
@@ -75,7 +76,8 @@ class SlatesApart:
         self._numbered += 1
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._under_way[self._numbered] = answer
-        line.send(Kind.OWED, *pack_owed(self._numbered, owed, self._record_of(owed.partition, owed.user_id)))
+        record = self._record_of(owed.partition, owed.user_id)
+        line.send(Kind.OWED, *pack_owed(self._numbered, owed, record, self.context()))
         return answer
 
     async def drained(self) -> None:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode
@@ -31,8 +31,12 @@ from streams.ingest import Ingest
 from streams.outputs import Message, Outputs, carried
 from streams.publish import Publisher
 from streams.slates import Owed
+from streams.slates_apart import SlatesApart
 from streams.tracing import Tracing, of_headers, received, sent, under_way, within
 from streams.transport_batch import Batch, Record
+
+if TYPE_CHECKING:
+    from streams.slate_process import SlateProcess
 
 MOST_LINKS = 128
 """Records a batch's span is linked to; the SDK keeps no more."""
@@ -103,7 +107,7 @@ def outputs(tracing: Tracing, of: Outputs) -> None:
     of.send = sending  # type: ignore[method-assign]
 
 
-def worker(tracing: Tracing, ingest: Ingest, publisher: Publisher) -> None:
+def worker(tracing: Tracing, ingest: Ingest, publisher: Publisher) -> Causes:
     """Spans around folds and slates; what an action caused is in the trace of the action."""
     causes = Causes(OrderedDict())
     fold, serve, answer = ingest.batch, publisher.serve_owed, publisher.answer
@@ -115,7 +119,8 @@ def worker(tracing: Tracing, ingest: Ingest, publisher: Publisher) -> None:
 
     @wraps(serve)
     async def serving(owed: Owed, record: UserRecord | None = None) -> Any:
-        with tracing.tracer.start_as_current_span("slate", within(causes.take(owed.cause))):
+        above = None if under_way() else within(causes.take(owed.cause))
+        with tracing.tracer.start_as_current_span("slate", above):
             return await serve(owed, record)
 
     @wraps(answer)
@@ -133,6 +138,33 @@ def worker(tracing: Tracing, ingest: Ingest, publisher: Publisher) -> None:
     ingest.batch = folding  # type: ignore[method-assign]
     publisher.serve_owed = serving  # type: ignore[method-assign]
     publisher.answer = answering  # type: ignore[method-assign]
+    return causes
+
+
+def slates_apart(tracing: Tracing, of: SlatesApart, causes: Causes) -> None:
+    """A debt handed over to the process that makes slates takes its trace along."""
+    serve = of.serve
+
+    @wraps(serve)
+    async def serving(owed: Owed) -> Any:
+        with tracing.tracer.start_as_current_span("hand over", within(causes.take(owed.cause))):
+            return await serve(owed)
+
+    of.serve = serving  # type: ignore[method-assign]
+    of.context = lambda: dict(sent()).get("traceparent", b"").decode()
+
+
+def slate_process(tracing: Tracing, of: SlateProcess) -> None:
+    """A slate made there is in the trace its debt came with."""
+    make = of.make
+
+    @wraps(make)
+    async def making(number: int, owed: Owed, record: UserRecord | None, context: str) -> None:
+        above = of_headers({"traceparent": context} if context else {})
+        with tracing.tracer.start_as_current_span("slate", within(above)):
+            await make(number, owed, record, context)
+
+    of.make = making  # type: ignore[method-assign]
 
 
 # ---------------------------------------------------------------------- HTTP

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import nullcontext, suppress
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from prometheus_client import CollectorRegistry, Histogram
 
@@ -52,6 +52,9 @@ from streams.slates import CpuBudget, Owed, SlateQueue
 from streams.slates_apart import SlatesApart
 from streams.transport import Batch, Hooks, LostRange, on_batches
 from streams.watchdog import Progress, Watchdog
+
+if TYPE_CHECKING:
+    from streams.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -95,14 +98,9 @@ class Worker:
             now=self.clock.now_ms, record_of=self._record_of, freshness=freshness,
             meter=SlateMeter(self.registry),
         )  # fmt: skip
-        if self.tracing is not None:
-            from streams import traced
-
-            traced.pipeline(self.tracing, self.recommender)
-            traced.store(self.tracing, self.store)
-            traced.outputs(self.tracing, self.outputs)
-            traced.worker(self.tracing, self.ingest, self.publisher)
         self.apart = self._apart(freshness)
+        if self.tracing is not None:
+            self._trace(self.tracing)
         self.slates = self._slate_queue()
         self.catalog = BroadcastReader(f"{settings.namespace}.catalog", client, self.replica.hear_catalog)
         self.deltas = BroadcastReader(f"{settings.namespace}.model-deltas", client, self.replica.hear_deltas)
@@ -133,12 +131,20 @@ class Worker:
     def _apart(self, freshness: Histogram) -> SlatesApart | None:
         if not self.settings.slate_process:
             return None
-        if self.tracing is not None:
-            log.warning("slate_process: with traces on, slates are made in the worker, where their trace is")
-            return None
-        return SlatesApart(
-            self.settings, self.publisher.serve_owed, self._record_of, self.replica.learner, freshness
-        )
+        return SlatesApart(self.settings, self._made_here, self._record_of, self.replica.learner, freshness)
+
+    async def _made_here(self, owed: Owed) -> asyncio.Future[Any] | None:
+        return await self.publisher.serve_owed(owed)
+
+    def _trace(self, tracing: Tracing) -> None:
+        from streams import traced
+
+        traced.pipeline(tracing, self.recommender)
+        traced.store(tracing, self.store)
+        traced.outputs(tracing, self.outputs)
+        causes = traced.worker(tracing, self.ingest, self.publisher)
+        if self.apart is not None:
+            traced.slates_apart(tracing, self.apart, causes)
 
     def _slate_queue(self) -> SlateQueue:
         apart, publisher = self.apart, self.publisher
