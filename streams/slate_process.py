@@ -12,6 +12,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 import uuid
 from collections import deque
 from contextlib import suppress
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 FOLLOW_S = 1.0
 """How often is asked whether the state was rebuilt, and how often what is measured is told."""
+TURN_S = 0.003
+"""Slates are made for so long before what else waits has its turn: their records then go in fewer requests."""
 FAREWELL_S = 5.0
 """How long the log is given to take what is on its way at the end."""
 
@@ -127,7 +130,9 @@ class SlateProcess:
         while True:
             await self._some.wait()
             while self._waiting:
-                await self.make(*self._waiting.popleft())
+                begun = time.monotonic()
+                while self._waiting and time.monotonic() - begun < TURN_S:
+                    await self.make(*self._waiting.popleft())
                 await asyncio.sleep(0)  # deltas are heard and records are sent meanwhile
             self._some.clear()
 

@@ -61,6 +61,7 @@ class Line(asyncio.Protocol):
         self._take, self._ended = take, ended
         self._transport: asyncio.WriteTransport | None = None
         self._held = bytearray()
+        self._out: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See :class:`asyncio.Protocol`."""
@@ -85,13 +86,19 @@ class Line(asyncio.Protocol):
         self._ended()
 
     def send(self, kind: Kind, *parts: bytes) -> None:
-        """One frame, of these parts."""
-        if self._transport is None or self._transport.is_closing():
-            return
-        self._transport.writelines([_FRAME.pack(sum(map(len, parts)), kind), *parts])
+        """One frame, of these parts; frames of one turn of the loop go together."""
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out += (_FRAME.pack(sum(map(len, parts)), kind), *parts)
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if out and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(out))
 
     def close(self) -> None:
         """No more is sent; the other end hears that."""
+        self._flush()
         if self._transport is not None:
             self._transport.close()
 
