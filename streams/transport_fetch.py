@@ -1,4 +1,8 @@
-"""The consumer's thread: it heartbeats by itself, and gives what aiokafka has fetched, partition by partition.
+"""aiokafka beside the application on its loop: gives what was fetched, partition by partition.
+
+Faust runs it in a thread of its own. There each batch went through three passages between threads, with a turn of the
+interpreter's lock each; a fifth of what a batch of one record cost. Heartbeats are tasks of the same loop, so a
+loop that stands for a session is replaced.
 
 Reads aiokafka 0.14's fetched records directly (``Fetcher._records``): its public ``getmany`` neither says which
 positions a piece of the log covers nor bounds each partition by itself.
@@ -7,12 +11,12 @@ positions a piece of the log covers nor bounds each partition by itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import aiokafka
 from aiokafka.consumer.fetcher import FetchError
@@ -25,7 +29,6 @@ from mode.threads import QueueServiceThread
 
 from streams.transport_batch import Options, Record
 
-_T = TypeVar("_T")
 _Actions = tuple[Any, ...]
 """aiokafka's: fetches to send, then what else there is to do."""
 _CHUNK = 64
@@ -46,8 +49,8 @@ class Taken:
     error: Exception | None = None
 
 
-class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Runs aiokafka in a thread of its own."""
+class Fetching(AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust's consumer thread without the thread."""
 
     options: Options = Options()
     gather_ms = 0  # how long records gather at the broker between two fetches; see streams/transport_pace.py
@@ -58,7 +61,26 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     _woken = False
     _wanted: Mapping[TP, int] = MappingProxyType({})  # of the take under way
 
-    # ------------------------------------------------------------------ called on the application's loop
+    def __init__(self, consumer: Any, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+        super().__init__(consumer, loop=loop, thread_loop=loop, **kwargs)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start the consumer, in place of a thread that would.
+
+        Raises:
+            Exception: it cannot be started.
+        """
+        self._thread_started.set()
+        running = self._thread_running = self.parent_loop.create_future()
+        self._serving = self.parent_loop.create_task(self._serve())
+        self._serving.add_done_callback(lambda served: served.cancelled() or served.exception())
+        await running
+
+    async def _gather_remaining_tasks(self) -> None:
+        """Nothing: the tasks of this loop are not only ours."""
+
+    # ------------------------------------------------------------------ what the consumer asks
 
     async def take(self, generation: int, wanted: Mapping[TP, int], timeout_s: float) -> list[Taken]:
         """What there is of the ``wanted`` partitions, each with the position it must begin at; seeks where it must.
@@ -67,50 +89,44 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         when the assignment is no longer that of ``generation``.
         """
         self._wanted = wanted
-        return await self._inside(self._take(generation, timeout_s))
+        return await self._take(generation, timeout_s)
 
     def wake(self) -> None:
         """End a waiting `take`: what is wanted has changed."""
         self._woken = True
-        self.thread_loop.call_soon_threadsafe(self._end_wait)
+        self._end_wait()
 
     def also(self, tp: TP, position: int) -> None:
         """One partition more is wanted by the `take` under way, from there."""
-        self._wanted = {**self._wanted, tp: position}  # set here, lest a take that only begins sets it back
-        self.thread_loop.call_soon_threadsafe(self._end_wait)
+        self._wanted = {**self._wanted, tp: position}
+        if tp in self._ensure_consumer()._fetcher._records:  # else what comes of it ends the wait
+            self._end_wait()
 
     async def committed(self, tp: TP) -> int:
         """Kafka's committed position of a partition, or the beginning of its log."""
-        return await self._inside(self._committed(tp))
+        return await self._committed(tp)
 
     async def reported(self, tp: TP) -> int | None:
         """Kafka's committed position of a partition; None where none was."""
-        found = await self._inside(self._ensure_consumer().committed(TopicPartition(*tp)))
+        found = await self._ensure_consumer().committed(TopicPartition(*tp))
         return None if found is None else int(found)
 
     async def ends(self, tp: TP) -> tuple[int, int]:
         """The first position of a partition's log, and the one after its last record."""
-        return await self._inside(self._ends(tp))
+        return await self._ends(tp)
 
     async def rejoin(self) -> None:
         """Ask the group for a new assignment."""
-
-        async def ask() -> None:
-            self._ensure_consumer()._coordinator.request_rejoin()
-
-        await self._inside(ask())
+        self._ensure_consumer()._coordinator.request_rejoin()
 
     async def commit(self, offsets: Mapping[TP, int]) -> bool:
         """Tell Kafka the positions, for lag tools; False when it did not take them."""
-        return await self._inside(self._commit(offsets))
+        return await self._commit(offsets)
 
     def close(self) -> None:
-        """Nothing: the thread's own end stops the consumer (Faust would close it on the wrong loop)."""
+        """Nothing: its own end stops the consumer."""
 
-    async def _inside(self, work: Coroutine[Any, Any, _T]) -> _T:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
-
-    # ------------------------------------------------------------------ inside the thread
+    # ------------------------------------------------------------------ fetched records
 
     async def _take(self, generation: int, timeout_s: float) -> list[Taken]:
         consumer = self._ensure_consumer()
@@ -136,16 +152,14 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             if taken or self._woken or left <= 0:
                 self._woken = False
                 return taken
-            waiter = self._waiter = consumer._fetcher._create_fetch_waiter()
+            self._waiter = consumer._fetcher._create_fetch_waiter()
+            over = self.thread_loop.call_later(left, self._end_wait)
             self._awaits = True
             try:
-                await asyncio.wait([waiter], timeout=left)
+                await self._waiter  # a refused authorization comes this way
             finally:
                 self._awaits = False
-            if not waiter.done():
-                waiter.cancel()
-            else:
-                waiter.result()  # a refused authorization comes this way
+                over.cancel()
             if not self._is_current(consumer, generation):
                 return []
 

@@ -65,7 +65,7 @@ FOLDS_AT_ONCE = 16
 LONG, LONG_AT_ONCE = 200, 2
 """Batches of so many records are folded so few at once: each takes the loop for tens of milliseconds a step."""
 THREADS_TAKE_TURNS_S = 0.0005
-"""The consumer's thread waits no longer than this for the loop, nor the loop for it; 5 ms in Python as it comes."""
+"""A thread waits no longer than this for the loop, nor the loop for it; 5 ms in Python as it comes."""
 BEHIND = 300
 """Records waiting to be folded from which on slates keep to their share of the CPU."""
 LET_GO_S = 5.0
