@@ -20,10 +20,10 @@ Chosen by the broker URL ``freshet://host:port`` (entry point ``faust.transports
 
 `on_batches` is the short way to the same, and the quicker one: its batches do not go through Faust's stream.
 
-A batch is done when its handler returns or the agent asks for the next one (``concurrency=1``); only then is its partition fetched again, so
-batches are small when idle and large when behind; a process that barely keeps up lets records gather for a few
-milliseconds at the broker. Each partition waits for itself alone. A batch whose agent raised is
-given again (Faust restarts the agent), again and again: an agent catches what a single record can do to it.
+A batch is done when its handler returns or the agent asks for the next one (``concurrency=1``); only then is its
+partition fetched again, so batches are small when idle and large when behind; a process that barely keeps up lets
+records gather for a few milliseconds at the broker. Each partition waits for itself alone. A batch whose handler or
+agent raised is given again, again and again: it catches what a single record can do to it.
 """
 
 from __future__ import annotations
