@@ -73,9 +73,11 @@ class Stages:
     def _intern(self, events: list[Timed]) -> dict[str, int]:
         interner = self.replica.interner
         names = {name for timed in events for name in items_of(timed.event)}
-        new = [name for name in names if interner.get(name) is None]
-        interner.add([(name, len(interner) + k) for k, name in enumerate(sorted(new))])
-        return {name: number for name in names if (number := interner.get(name)) is not None}
+        known = interner.known(names)
+        if len(known) == len(names):
+            return known
+        interner.add([(name, len(interner) + k) for k, name in enumerate(sorted(names - known.keys()))])
+        return interner.known(names)
 
     def _learn(self, learner: Learner, outcome: Outcome) -> None:
         for stage, part in (

@@ -112,27 +112,36 @@ class CounterBatch:
             for key, value in theirs.items():
                 mine[key] = mine.get(key, 0) + value
 
-    def writes(self) -> list[Write]:
+    def writes(self, prefix: str = "") -> list[Write]:
         """The increments as Redis commands, sorted; the client writes floats so that they read back to the same double.
 
         Windows that are read no more are deleted by the batch that first writes two windows later.
+
+        Args:
+            prefix: of every key.
         """
         out: list[Write] = []
+        key, of = "", None
         for (action, item), n in sorted(self.counts.items()):
-            out.append(("HINCRBY", f"n:{action}", item, n))
+            if action != of:
+                key, of = f"{prefix}n:{action}", action
+            out.append(("HINCRBY", key, item, n))
+        of_window: tuple[str, int] | None = None
         for (action, mark, item), value in sorted(self.decayed.items()):
-            out.append(("HINCRBYFLOAT", f"d:{action}:{mark}", item, value))
+            if (action, mark) != of_window:
+                key, of_window = f"{prefix}d:{action}:{mark}", (action, mark)
+            out.append(("HINCRBYFLOAT", key, item, value))
         for (surface, action), n in sorted(self.surfaces.items()):
-            out.append(("HINCRBY", f"s:{surface}", action, n))
+            out.append(("HINCRBY", f"{prefix}s:{surface}", action, n))
         for (surface, mark, item), value in sorted(self.trend.items()):
-            out.append(("ZINCRBY", f"trend:{surface}:{mark}", value, item))
-        return out + self._expired()
+            out.append(("ZINCRBY", f"{prefix}trend:{surface}:{mark}", value, item))
+        return out + self._expired(prefix)
 
-    def _expired(self) -> list[Write]:
+    def _expired(self, prefix: str) -> list[Write]:
         kinds = {(f"d:{action}", mark) for action, mark, _ in self.decayed}
         kinds |= {(f"trend:{surface}", mark) for surface, mark, _ in self.trend}
         gone = {(key, previous(previous(mark, self.half_life_ms), self.half_life_ms)) for key, mark in kinds}
-        return [("DEL", f"{key}:{mark}") for key, mark in sorted(gone) if mark >= 0]
+        return [("DEL", f"{prefix}{key}:{mark}") for key, mark in sorted(gone) if mark >= 0]
 
 
 class ItemCounters:

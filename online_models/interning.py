@@ -14,6 +14,8 @@ class Interner:
     >>> names.add([("m1", 0), ("m2", 1)])
     >>> names.get("m2"), names.get("m9"), names.name(0), len(names)
     (1, None, 'm1', 2)
+    >>> names.known(["m2", "m9"])
+    {'m2': 1}
     """
 
     def __init__(self) -> None:
@@ -42,6 +44,11 @@ class Interner:
     def get(self, name: str) -> int | None:
         """The number of a name, if it has one."""
         return self._numbers.get(name)
+
+    def known(self, names: Iterable[str]) -> dict[str, int]:
+        """The numbers of those names that have one."""
+        numbers = self._numbers
+        return {name: numbers[name] for name in names if name in numbers}
 
     def names(self) -> list[str]:
         """All names, the place being the number; empty where one is not known."""

@@ -384,14 +384,13 @@ class PartitionFold:
 
     def _collect_writes(self) -> None:
         writes = self._batch.writes
+        policy = self.policy
+        lasting = policy.pending_ttl_ms, policy.ring_ttl_ms, policy.longest_ms
         for state in self._touched.values():
-            writes.extend(
-                state.writes(self.policy.pending_ttl_ms, self.policy.ring_ttl_ms, self.policy.longest_ms)
-            )
+            writes += state.writes(*lasting)
         writes.extend(self.windows.writes(f"{self.prefix}due"))
         self._batch.counts = self._counts
-        for command, key, *rest in self._counts.writes():
-            writes.append((command, f"{self.prefix}{key!s}", *rest))
+        writes += self._counts.writes(self.prefix)
         dirty = f"{self.prefix}dirty"
         if self._published:
             settled = [u for u in self._published if u not in self._batch.acted]

@@ -271,11 +271,13 @@ class Ingest:
     async def intern(self, events: Sequence[Timed]) -> dict[str, int]:
         """The interned ids of all items named; unknown ones are given theirs by Redis, once."""
         names = {name for timed in events for name in items_of(timed.event)}
-        unknown = sorted(name for name in names if self.interner.get(name) is None)
-        if unknown:
-            numbers = await intern(self.store, self.interner, unknown)
-            self.interner.add(list(zip(unknown, numbers, strict=True)))
-        return {name: number for name in names if (number := self.interner.get(name)) is not None}
+        known = self.interner.known(names)
+        if len(known) == len(names):
+            return known
+        unknown = sorted(names - known.keys())
+        numbers = await intern(self.store, self.interner, unknown)
+        self.interner.add(list(zip(unknown, numbers, strict=True)))
+        return self.interner.known(names)
 
     async def _merged(self, events: Sequence[Timed]) -> dict[str, UserRecord]:
         """Records of anonymous users that are to be merged; read from whichever partition holds them."""

@@ -58,10 +58,14 @@ def event(value: bytes | None, appended: int, rules: Rules) -> UserEvent | Rejec
         return Rejected(
             "future", f"ts: {ahead} ms ahead of the log; check the producer's clock and its unit", "ts"
         )
-    if isinstance(parsed, Action) and parsed.action not in rules.actions:
+    return _declared(parsed, rules) if isinstance(parsed, Action) else parsed
+
+
+def _declared(parsed: Action, rules: Rules) -> Action | Rejected:
+    if parsed.action not in rules.actions:
         known = ", ".join(sorted(rules.actions))
         return Rejected("action", f"action: {parsed.action!r} is not declared; declared: {known}", "action")
-    if isinstance(parsed, Action) and parsed.action in VALUED and not 0.0 <= parsed.value <= 1.0:
+    if parsed.action in VALUED and not 0.0 <= parsed.value <= 1.0:
         return Rejected("field", f"value: of {parsed.action} from 0 to 1, not {parsed.value:g}", "value")
     return parsed
 
@@ -81,7 +85,9 @@ def _at_once(value: bytes | None, rules: Rules) -> UserEvent | None:
     if not value or len(value) > rules.max_bytes or b"NaN" in value or b"Infinity" in value:
         return None
     try:
-        parsed = _EVENT.validate_json(value, strict=True)
+        parsed: UserEvent = _EVENT.validator.validate_json(
+            value, strict=True
+        )  # as the adapter, without its options
     except ValidationError:
         return None
     return parsed if parsed.v == SCHEMA_MAJOR else None

@@ -66,3 +66,21 @@ def polled(
         wide_by_distance, close_by_distance: of each of its ``2 window`` surroundings, from the earliest on.
         sums: working memory, float64[items, 4], zero between calls.
     """
+
+def hold(
+    row: int,
+    item: int,
+    window: int,
+    items: NDArray[np.int32],
+    length: NDArray[np.int32],
+    distinct: NDArray[np.float32],
+    who: NDArray[np.int32],
+    where: NDArray[np.int32],
+    held: NDArray[np.int64],
+) -> None:
+    """Add an item to the history of a row, and the row to the holders of the item, in place.
+
+    Args:
+        window: places ahead that are emptied.
+        items, length, distinct, who, where: as of :func:`alike`; ``held``: holders each item ever had, int64[items].
+    """

@@ -1,6 +1,7 @@
 """Users who hold the same items, and what stands near those items in their histories."""
 
 from libc.math cimport sqrtf
+from libc.stdint cimport int64_t
 
 import numpy as np
 
@@ -137,3 +138,32 @@ def polled(
             said[j, k] = <float> sums[item, j]
             sums[item, j] = 0.0
     return held[:found], scores
+
+
+def hold(
+    Py_ssize_t row,
+    Py_ssize_t item,
+    Py_ssize_t window,
+    int[:, ::1] items,
+    int[::1] length,
+    float[::1] distinct,
+    int[:, ::1] who,
+    int[:, ::1] where,
+    int64_t[::1] held,
+):
+    """See the stub for what is given."""
+    cdef Py_ssize_t size = items.shape[1], mask = size - 1, k, at
+    cdef int place = length[row]
+    cdef bint there = False
+    for k in range(size):
+        there |= items[row, k] == item
+    if not there:
+        distinct[row] += 1.0
+    items[row, place & mask] = <int> item
+    for k in range(1, window + 1):
+        items[row, (place + k) & mask] = -1
+    length[row] = place + 1
+    at = held[item] % who.shape[1]
+    who[item, at] = <int> row
+    where[item, at] = place
+    held[item] += 1

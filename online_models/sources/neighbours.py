@@ -80,7 +80,6 @@ class Neighbours:
         away = np.abs(np.array([d for d in range(-window, window + 1) if d])) - 1
         self._wide = np.exp(-away / 8.0).astype(np.float32)
         self._narrow = np.where(away < 10, np.exp(-away / 4.0), 0.0).astype(np.float32)
-        self._ahead = np.arange(1, window + 1)
         self._rows: OrderedDict[int, int] = OrderedDict()  # user -> row, the longest silent first
         self._recycled = False
         self._items = np.full((_START, history), _NONE, dtype=np.int32)
@@ -101,16 +100,10 @@ class Neighbours:
         """Fold one interaction in."""
         row = self._row(x.user)
         self._room(x.item)
-        place, mask = int(self._length[row]), self.history - 1
-        ring = self._items[row]
-        if not (ring == x.item).any():
-            self._distinct[row] += 1.0
-        ring[place & mask] = x.item
-        ring[(place + self._ahead) & mask] = _NONE
-        self._length[row] = place + 1
-        at = self._held[x.item] % self.holders
-        self._who[x.item, at], self._where[x.item, at] = row, place
-        self._held[x.item] += 1
+        kernel.hold(
+            row, x.item, self.window, self._items, self._length, self._distinct, self._who, self._where,
+            self._held,
+        )  # fmt: skip
 
     def _row(self, user: int) -> int:
         row = self._rows.get(user)

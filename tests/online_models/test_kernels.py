@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from online_models.base import Interaction, Query
 from online_models.kernels import embedding, masks
+from online_models.kernels import neighbours as kernel_of_neighbours
 from online_models.kernels import unite as kernel
 from online_models.scratch import Uniter, best
 from online_models.sources.covisits import CHANNELS, VIEWS, Covisits
@@ -229,6 +230,31 @@ def test_neighbours_vote_as_a_plain_count_over_their_histories_says(
         np.testing.assert_allclose(row, [want[i] for i in range(12)], rtol=1e-4, atol=1e-6)
     assert not neighbours._shared.any(), "the working memory is clean again"
     assert not neighbours._cosine.any()
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5)), max_size=60))
+def test_a_history_that_goes_round_its_ring_is_held_as_by_numpy(log: list[tuple[int, int]]) -> None:
+    size, window, holders = 8, 3, 4
+
+    def tables() -> tuple[np.ndarray, ...]:
+        items, length = np.full((3, size), -1, dtype=np.int32), np.zeros(3, dtype=np.int32)
+        who, held = np.zeros((6, holders), dtype=np.int32), np.zeros(6, dtype=np.int64)
+        return items, length, np.zeros(3, dtype=np.float32), who, who.copy(), held
+
+    plain, compiled = tables(), tables()
+    items, length, distinct, who, where, held = plain
+    for row, item in log:
+        kernel_of_neighbours.hold(row, item, window, *compiled)
+        place = int(length[row])
+        distinct[row] += not (items[row] == item).any()
+        items[row, place % size] = item
+        items[row, (place + np.arange(1, window + 1)) % size] = -1
+        length[row] += 1
+        at = held[item] % holders
+        who[item, at], where[item, at] = row, place
+        held[item] += 1
+    for mine, want in zip(compiled, plain, strict=True):
+        np.testing.assert_array_equal(mine, want)
 
 
 @given(st.integers(0, 1_000), st.integers(1, 4))
