@@ -166,8 +166,7 @@ class Fetching(AIOKafkaConsumerThread):  # type: ignore[misc]
     def _fetch_after(self, fetcher: Any, pause_s: float) -> None:
         """Ask the broker for more, once records had time to gather.
 
-        Left to the broker (a least size and a short longest wait) this takes up to 200 ms now and then, the pace at
-        which it looks for waits that are over.
+        Left to the broker (a least size and a short longest wait) it would hold up what came meanwhile by as much.
         """
         if not pause_s:
             self._rested(fetcher)
@@ -277,6 +276,7 @@ class Fetching(AIOKafkaConsumerThread):  # type: ignore[misc]
         # A partition that waits for its batch to be done must not hold up the others of its broker (100 ms).
         fetcher = cast(Any, self._consumer)._fetcher
         fetcher._prefetch_backoff = 0
+        clear_in_time(fetcher)
         fetcher._get_actions_per_node = partial(self._actions, fetcher, fetcher._get_actions_per_node)
 
     def _actions(self, fetcher: Any, actions: Callable[[Any], _Actions], assignment: Any) -> _Actions:
@@ -325,3 +325,23 @@ class Fetching(AIOKafkaConsumerThread):  # type: ignore[misc]
             client_rack=options.client_rack,
             **credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
+
+
+def clear_in_time(fetcher: Any) -> None:
+    """A request that is done is no longer in flight when aiokafka looks for what to ask next.
+
+    aiokafka 0.14 takes a node out of ``_in_flight`` in a callback of the request's task. Where a consumed partition
+    wakes its loop in the very turn in which the task ends, it looks before that callback: the node still counts as
+    busy, nothing is asked, and nothing but its timeout of 200 ms wakes it again.
+    """
+    for name in ("_proc_fetch_request", "_update_fetch_positions"):
+        setattr(fetcher, name, partial(_asked, fetcher, getattr(fetcher, name)))
+
+
+async def _asked(
+    fetcher: Any, ask: Callable[..., Coroutine[Any, Any, bool]], assignment: Any, node: int, what: Any
+) -> bool:
+    try:
+        return await ask(assignment, node, what)
+    finally:
+        fetcher._in_flight.discard(node)

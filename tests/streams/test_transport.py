@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 from aiokafka import AIOKafkaProducer
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from streams.transport import BEGINNING, Batch, Hooks, LostRange, Options, batches, seek
+from streams.transport_fetch import clear_in_time
 from streams.transport_pace import Pace
 from tests.kafka.broker import KafkaBroker
 from tests.streams.transport_world import Reader, create, produce, running, until
@@ -388,6 +390,58 @@ async def test_while_the_process_is_busy_records_gather_at_the_broker(kafka: str
     assert reader.values(0)[1:] == [str(k).encode() for k in range(0, 30, 2)]
     assert reader.values(1) == [str(k).encode() for k in range(1, 30, 2)]
     assert len(reader.batches) - begun < 15, "one by one they would be thirty"
+
+
+async def test_aiokafka_never_takes_a_request_that_is_done_for_one_in_flight(
+    kafka: str, namespace: str
+) -> None:
+    """It would then ask for nothing, until its timeout of 200 ms."""
+    topic = create(kafka, f"{namespace}.events", partitions=8)
+    reader = Reader(kafka, topic, namespace)
+    looks: list[bool] = []
+    async with running(reader.app):
+        await until(lambda: len(list(reader.app.consumer.places())) == 8, "all partitions are ours")
+        fetcher = reader.app.consumer._thread._consumer._fetcher
+        actions = fetcher._get_actions_per_node
+
+        def look(assignment: Any) -> Any:
+            under_way = any(not task.done() for task in fetcher._pending_tasks)
+            looks.append(bool(fetcher._in_flight) and not under_way)
+            return actions(assignment)
+
+        fetcher._get_actions_per_node = look
+        await asyncio.to_thread(_trickle, kafka, topic, 1_500)
+        await reader.read(1_500)
+    assert len(looks) > 100
+    assert not any(looks)
+
+
+def _trickle(bootstrap: str, topic: str, records: int) -> None:
+    """One record after the other, each once the one before is in the log, over eight partitions."""
+    producer = KafkaProducer(bootstrap_servers=bootstrap, linger_ms=0)
+    for k in range(records):
+        producer.send(topic, value=b"x", partition=k % 8).get(10)
+    producer.flush()
+    producer.close()
+
+
+async def test_a_node_is_free_as_soon_as_its_request_ends_before_any_callback_of_its_task() -> None:
+    seen: list[set[int]] = []
+
+    async def ask(assignment: Any, node: int, what: Any) -> bool:
+        await asyncio.sleep(0)
+        return True
+
+    fetcher = SimpleNamespace(_in_flight={7}, _proc_fetch_request=ask, _update_fetch_positions=ask)
+    clear_in_time(fetcher)
+    for request in (fetcher._proc_fetch_request, fetcher._update_fetch_positions):
+        fetcher._in_flight.add(7)
+        task = asyncio.ensure_future(request(None, 7, None))
+        while not task.done():  # noqa: ASYNC110 - turns of the loop, not time, are waited for
+            await asyncio.sleep(0)
+        seen.append(set(fetcher._in_flight))
+        assert task.result() is True
+    assert seen == [set(), set()]
 
 
 async def test_no_port_is_opened(kafka: str, namespace: str) -> None:
