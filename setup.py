@@ -4,8 +4,8 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 KERNELS = (
-    "best", "calibrating", "click", "commits", "covisits", "embedding", "gather", "greedy", "masks", "neighbours",
-    "ranks", "records", "sifting", "tastes", "unite",
+    "best", "calibrating", "click", "commits", "covisits", "drawing", "embedding", "gather", "greedy", "masks",
+    "neighbours", "ranks", "records", "sifting", "tastes", "unite",
 )  # fmt: skip
 # Sums may be taken in any order, which is what lets them be vectorised; nothing else of fast-math.
 FLAGS = ["-O3", "-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math"]

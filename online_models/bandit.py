@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from online_models.kernels import drawing as kernel
 
 Scores = NDArray[np.float64]
 Eligible = NDArray[np.intp]
@@ -59,8 +61,8 @@ class _Drawn:
         """A candidate and its propensity, by one uniform number."""
         _check_eligible(eligible)
         p = self.probabilities(scores, eligible)
-        ladder = np.cumsum(p)
-        at = int(np.searchsorted(ladder, rng.random() * ladder[-1], side="right"))
+        ladder = p.cumsum()
+        at = int(ladder.searchsorted(rng.random() * ladder[-1], side="right"))
         at = min(at, len(eligible) - 1)
         return int(eligible[at]), min(float(p[at]), 1.0)
 
@@ -110,12 +112,7 @@ class PlackettLuce(_Drawn):
 
     def probabilities(self, scores: Scores, eligible: Eligible) -> Scores:
         """``(1 - floor) * softmax(score / temperature) + floor / m``."""
-        value = _sunk(scores[eligible])
-        best = value.max()
-        if best == -np.inf:  # nothing to go by
-            return np.full(len(eligible), 1.0 / len(eligible))
-        odds = np.exp((value - best) / self.temperature)
-        return _mixed(odds / odds.sum(), self.floor)
+        return kernel.softmax(scores, eligible, self.temperature, self.floor)
 
 
 class EpsilonGreedy(_Drawn):
@@ -249,9 +246,14 @@ class Slate:
 
     chosen: tuple[int, ...]
     propensities: tuple[float, ...]  # conditional, given the slots before
-    eligible: tuple[tuple[int, ...], ...]  # from which each was drawn
+    able: tuple[Eligible, ...] = field(compare=False)  # from which each was drawn
     pinned: tuple[int, ...]  # slots that were set by rule
     policy: str  # its spec
+
+    @property
+    def eligible(self) -> tuple[tuple[int, ...], ...]:
+        """From which each was drawn."""
+        return tuple(tuple(able.tolist()) for able in self.able)
 
     @property
     def propensity(self) -> float:
@@ -284,22 +286,24 @@ def draw_slate(
     pinned = pinned or {}
     chosen: list[int] = []
     propensities: list[float] = []
-    sets: list[tuple[int, ...]] = []
+    sets: list[Eligible] = []
     free = np.ones(scores.shape[-1], dtype=bool)
     free[list(pinned.values())] = False
     for slot in range(slots):
         if slot in pinned:
             choice, p, able = pinned[slot], 1.0, np.array([pinned[slot]])
         else:
-            able = np.flatnonzero(free) if eligible is None else np.asarray(eligible(chosen), dtype=np.intp)
-            able = able[free[able]]
+            able = free.nonzero()[0]
+            if eligible is not None:
+                allowed = np.asarray(eligible(chosen), dtype=np.intp)
+                able = allowed[free[allowed]]
             if not len(able):
                 break
             choice, p = policy.draw(scores if given is None else given(chosen), able, rng)
         free[choice] = False
         chosen.append(choice)
         propensities.append(p)
-        sets.append(tuple(able.tolist()))
+        sets.append(able)
     set_by_rule = tuple(slot for slot in sorted(pinned) if slot < len(chosen))
     return Slate(tuple(chosen), tuple(propensities), tuple(sets), set_by_rule, policy.spec)
 

@@ -10,6 +10,7 @@ in hours, so that a busy and a quiet deployment mean the same by them. Ids and f
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -24,6 +25,7 @@ BOUND = 5.0
 OF_ITEM = ("age", "idle", "in_history", "history_recency", "latest", "before_latest", "repeats", "intercept")
 GAPS_MS = (1_000, 60_000, 300_000, 3_600_000, 86_400_000)
 LENGTHS = (1, 2, 4, 8, 16, 32)
+_LEAST = np.float32(0.01)
 
 Rows = NDArray[np.float32]
 Counts = NDArray[np.int64]
@@ -75,17 +77,8 @@ class Buckets:
         times = query.recent_ts
         gap = query.now - times[0] if times else GAPS_MS[-1]
         pace = times[0] - times[1] if len(times) > 1 else GAPS_MS[-1]
-        return cls(_bucket(GAPS_MS, gap), _bucket(GAPS_MS, pace), _bucket(LENGTHS, len(query.recent)))
-
-
-def _bucket(edges: Sequence[int], value: int) -> int:
-    """How many edges ``value`` has reached."""
-    n = 0
-    for edge in edges:
-        if value < edge:
-            break
-        n += 1
-    return n
+        reached = bisect_right  # how many edges a value has reached
+        return cls(reached(GAPS_MS, gap), reached(GAPS_MS, pace), reached(LENGTHS, len(query.recent)))
 
 
 def shares(scores: Rows) -> Rows:
@@ -99,7 +92,7 @@ def shares(scores: Rows) -> Rows:
 
 def logarithms(share: Rows) -> Rows:
     """What is logged of shares, float32 of their shape."""
-    out: Rows = share + np.float32(0.01)
+    out: Rows = share + _LEAST
     return np.log(out, out=out)
 
 

@@ -22,7 +22,7 @@ from online_models.candidates import Candidates
 from online_models.features import Buckets, FeatureSchema
 from online_models.kernels import sifting as kernel
 from online_models.ordering import OrderingHead
-from online_models.scratch import Uniter, best
+from online_models.scratch import Uniter, best, highest
 from online_models.sources.content import Content
 from online_models.sources.covisits import Covisits
 from online_models.sources.embedding import Embedding
@@ -270,7 +270,7 @@ class Model:
             said = share.sum(axis=0)
             if len(also):
                 said[np.isin(union, also)] = np.inf
-            rows = _highest(said, max(self.union, n))
+            rows = highest(said, max(self.union, n))
             union, scores = union[rows], scores.take(rows, axis=1)
             share = features.shares(scores)
         of_item = features.of_items(union, query, self._seen, self._ticks)
@@ -282,7 +282,7 @@ class Model:
                 worth[np.isin(union, also)] = np.inf
             for source, k in self._reserved:
                 kernel.lift(worth, scores[source], k)
-            rows = _highest(worth, n)
+            rows = highest(worth, n)
         table, loudest = features.table(rows, share, logs, of_item)
         return Candidates(union[rows], table, loudest, buckets, failed)
 
@@ -355,15 +355,3 @@ class Model:
 
     def _parts(self) -> dict[str, Family | OrderingHead]:
         return {**self._families, "head": self.head}
-
-
-def _highest(values: NDArray[np.float32], n: int) -> NDArray[np.intp]:
-    """Places of the ``n`` highest values, ascending; among equals the first.
-
-    >>> _highest(np.array([1.0, 3.0, 1.0, 2.0], dtype=np.float32), 3).tolist()
-    [0, 1, 3]
-    """
-    at = len(values) - n
-    cut = values.copy()
-    cut.partition(at)
-    return kernel.kept(values, cut[at], n)

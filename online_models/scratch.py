@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from online_models.base import Ids, Scores
 from online_models.kernels import unite as kernel
 from online_models.kernels.best import best as kernels_best
+from online_models.kernels.sifting import kept
 
 _NO_IDS = np.zeros(0, dtype=np.int32)
 _ALL = np.zeros(0, dtype=np.bool_)
@@ -84,3 +85,17 @@ def best(ids: Ids, scores: NDArray[np.float32] | NDArray[np.float64], n: int) ->
     [3, 9]
     """
     return kernels_best(ids.astype(np.int32, copy=False), scores, n)
+
+
+def highest(values: NDArray[np.float32], n: int) -> NDArray[np.intp]:
+    """Places of the ``n`` highest values, ascending; among equals the first.
+
+    >>> highest(np.array([1.0, 3.0, 1.0, 2.0], dtype=np.float32), 3).tolist()
+    [0, 1, 3]
+    """
+    at = len(values) - n
+    if at <= 0:
+        return np.arange(len(values))
+    cut = values.copy()
+    cut.partition(at)
+    return kept(values, cut[at], n)

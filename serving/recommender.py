@@ -227,12 +227,17 @@ class Recommender:
         basis = selected.basis
         if basis is None:
             return None
-        names = tuple(self.interner.name(i) for i in ranked.candidates.ids.tolist())
-        free = set(range(len(names)))
+        names = tuple(map(self.interner.name, ranked.candidates.ids.tolist()))
+        free = np.ones(len(names), dtype=np.bool_)
         barred = []
-        for place, able in zip(selected.slate.chosen, selected.slate.eligible, strict=True):
-            barred.append(tuple(sorted(free.difference(able))))
-            free.discard(place)
+        for k, (place, able) in enumerate(zip(selected.slate.chosen, selected.slate.able, strict=True)):
+            others: tuple[int, ...] = ()
+            if len(able) < len(names) - k:
+                left = free.copy()
+                left[able] = False
+                others = tuple(left.nonzero()[0].tolist())
+            barred.append(others)
+            free[place] = False
         scores, rows = basis.scores, None
         if scores.ndim == 2:
             rows = scores.astype(np.float16)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from online_models.base import Ids
 from online_models.candidates import Candidates
 from online_models.catalog import Catalog
+from online_models.kernels.drawing import stepped
 from online_models.kernels.greedy import greedy_slate
 
 Floats = NDArray[np.float64]
@@ -121,9 +122,8 @@ class Diversity:
         """Of each candidate to the nearest slot above; its steps are kept in ``likeness``, one row a slot."""
         if not self._steps:
             return self._nearest
-        steps = np.rint(np.clip(self._nearest, 0.0, 1.0) * self._steps)
-        self.likeness.append(steps.astype(np.uint8))
-        out: Floats = steps / self._steps
+        out, steps = stepped(self._nearest, self._steps)
+        self.likeness.append(steps)
         return out
 
 

@@ -58,16 +58,15 @@ def relative(const double[:, ::1] sums, const int[::1] ids, float[:, ::1] out):
     cdef Py_ssize_t n = ids.shape[0], k, row
     cdef double value
     cdef double[::1] highest = np.full(sums.shape[1], 1e-300)
+    cdef double[:, ::1] held = np.empty((sums.shape[1], n))  # so that the table is looked at once
     for k in range(n):
-        if ids[k] < sums.shape[0]:
-            for row in range(sums.shape[1]):
-                highest[row] = max(highest[row], sums[ids[k], row])
-    for k in range(n):
-        if ids[k] < sums.shape[0]:
-            for row in range(sums.shape[1]):
-                value = sums[ids[k], row]
-                if value != 0.0:
-                    out[row, k] = <float> (value / highest[row])
+        for row in range(sums.shape[1]):
+            value = sums[ids[k], row] if ids[k] < sums.shape[0] else 0.0
+            held[row, k] = value
+            highest[row] = max(highest[row], value)
+    for row in range(sums.shape[1]):
+        for k in range(n):
+            out[row, k] = <float> (held[row, k] / highest[row])
 
 
 def put(const Py_ssize_t[::1] at, const float[:, ::1] said, float[:, ::1] out):

@@ -37,7 +37,6 @@ def worth(
 def fit(
     ids: Ids,
     tags: Ids,
-    scale: NDArray[np.float32],
     columns: Ids,
     worths: NDArray[np.float32],
     of_tag: NDArray[np.float32],
@@ -49,8 +48,8 @@ def fit(
 ) -> None:
     """How well each of some ascending items fits, written into float32[n].
 
-    That is the sum of the worths of its tags times its scale (0 for one without tags) and ``usual``, at least 0, and
-    ``doubt`` on top; of those ``passed`` over divided by ``tired``.
+    That is the mean of the worths of its tags (0 for one without tags) and ``usual``, at least 0, and ``doubt`` on top;
+    of those ``passed`` over divided by ``tired``.
 
     Args:
         worths: of the tags in ``columns``; every other is worth 0.

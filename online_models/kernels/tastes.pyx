@@ -102,7 +102,6 @@ cdef void _solve(double[:, ::1] a, double[::1] b) noexcept:
 def fit(
     const int[::1] ids,
     const int[:, ::1] tags,
-    const float[::1] scale,
     const int[::1] columns,
     const float[::1] worths,
     float[::1] of_tag,
@@ -113,7 +112,7 @@ def fit(
     float[::1] out,
 ):
     """See the stub for what is given."""
-    cdef Py_ssize_t n = ids.shape[0], k, j, low, high
+    cdef Py_ssize_t n = ids.shape[0], k, j, held, low, high
     cdef int item
     cdef float total
     for k in range(columns.shape[0]):
@@ -121,12 +120,15 @@ def fit(
     for k in range(n):
         item = ids[k]
         total = 0.0
-        if item < scale.shape[0] and scale[item] != 0.0:
+        if item < tags.shape[0]:
+            held = 0
             for j in range(tags.shape[1]):
                 if tags[item, j] < 0:
                     break
                 total += of_tag[tags[item, j]]
-            total *= scale[item]
+                held += 1
+            if held:
+                total *= <float> (1.0 / held)
         out[k] = max(total + usual, <float> 0.0) + doubt
     for k in range(columns.shape[0]):
         of_tag[columns[k]] = 0.0

@@ -98,6 +98,8 @@ class Content:
     def touch(self, query: Query) -> ContentTouch:
         """Items that share tokens with the last items, best first, then the nearest; those items themselves not."""
         recent = query.recent[: self.last]
+        if not self._tokens:
+            return ContentTouch(self.vectors, _NOT, _NONE_SAID, _NONE_SAID, _NOT)
         ids, said = best(*self._sums(recent), self.proposed)
         profile = self.vectors.profile(recent, fade=_FADE)
         if not len(profile):
@@ -150,6 +152,7 @@ class Content:
 
 
 _NOT = np.zeros(0, dtype=np.int32)
+_NONE_SAID = np.zeros(0, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)

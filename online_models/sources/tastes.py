@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from online_models.base import Arrays, Ids, Interaction, Query, Scores
 from online_models.kernels import tastes as kernel
-from online_models.scratch import Uniter, best
+from online_models.scratch import Uniter, highest
 from online_models.sources.family import NOBODY, Matrix, Places
 
 _START = 256
@@ -154,7 +154,7 @@ class Tastes:
         """Nothing: the profile is made of the history that comes with a query."""
 
     def touch(self, query: Query) -> TastesTouch:
-        """Items that fit, best first; those acted on not."""
+        """The items that fit best, ascending; those acted on not."""
         liked = self._liked(query)
         if liked is None:
             return TastesTouch(self, None, NOBODY)
@@ -162,7 +162,7 @@ class Tastes:
         ids, _ = self._uniter.unite(lists, np.array(query.recent, dtype=np.int32))
         fit = np.empty(len(ids), dtype=np.float32)
         self.score(liked, ids, fit)
-        return TastesTouch(self, liked, best(ids, fit, self.proposed)[0])
+        return TastesTouch(self, liked, ids[highest(fit, self.proposed)])
 
     def _list(self, tag: int) -> Ids:
         """The items of a tag, as an array that is kept until they change."""
@@ -174,6 +174,8 @@ class Tastes:
 
     def _liked(self, query: Query) -> Liked | None:
         """What the tags of a history are worth to its user; None while nothing tells."""
+        if not self._numbers:
+            return None
         items = np.array([*query.recent, *query.shown], dtype=np.int32)
         acted = len(query.recent)
         trust, said = np.ones(len(items)), np.full(len(items), -self.usual_rate)
@@ -208,7 +210,7 @@ class Tastes:
     def score(self, liked: Liked, ids: Ids, out: Scores) -> None:
         """How well some ascending items fit, float32[n], above 0."""
         kernel.fit(
-            ids, self._tags, self._scale, liked.tags, liked.worths, self._worth, self.usual_rate, self.doubt,
+            ids, self._tags, liked.tags, liked.worths, self._worth, self.usual_rate, self.doubt,
             liked.passed, liked.tired, out,
         )  # fmt: skip
 
