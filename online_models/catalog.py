@@ -139,6 +139,11 @@ class Catalog:
         """The title of an item; empty when there is none."""
         return self._titles.get(number, "")
 
+    def titles(self, numbers: Iterable[int]) -> list[str]:
+        """The titles of some items; empty where there is none."""
+        titles = self._titles
+        return [titles.get(number, "") for number in numbers]
+
     def attributes(self, number: int) -> dict[str, Any]:
         """The attributes of an item."""
         return dict(self._attributes.get(number, {}))

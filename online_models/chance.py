@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
 
 
+@lru_cache(maxsize=256)  # some questions of a request are asked twice
 def stable_hash(*parts: str) -> int:
     """63 bits of the parts, the same in every process; parts are kept apart whatever they hold.
 

@@ -54,7 +54,7 @@ class ClickSchema:
 
 def beside(
     ids: Ids,
-    behind: NDArray[np.float64],
+    scores: NDArray[np.float64],
     places: NDArray[np.int_],
     counters: ItemCounters,
     record: UserRecord | None,
@@ -65,15 +65,15 @@ def beside(
     """What the click head reads beside the ordering head's features, float32[n, 8], within +-5.
 
     Args:
-        behind: score behind the best candidate's, at most 0, float64[n].
-        places: the candidate's place in the order, 0 for the first, int[n].
+        scores: of the ordering head, finite, float64[n].
+        places: the candidate's place in their order, 0 for the first, int[n].
     """
     rate = counters.surface_rate(surface)
     middle, clicks = log_odds(rate), record.counts.get(CLICK, 0) if record is not None else 0
     of_user = log_odds(user_rate(record, counters, rate, now)) - middle, 0.3 * math.log1p(clicks), not clicks
     return kernel.beside(
-        ids.astype(np.int32, copy=False), behind, places,
-        counters.fading(ids, CLICK, now), counters.fading(ids, IMPRESSION, now),
+        ids.astype(np.int32, copy=False), scores, places,
+        counters.windows(CLICK, now), counters.windows(IMPRESSION, now),
         record.shown if record is not None else (),
         counters.prior_impressions, rate, middle, np.array(of_user, dtype=np.float32),
     )  # fmt: skip

@@ -314,10 +314,14 @@ class ItemCounters:
     def fading(self, items: Ids, action: str, now: int) -> NDArray[np.float64]:
         """Decayed sums of an action at ``now``, ms; float64[n]."""
         total = np.zeros(len(items), dtype=np.float64)
-        for mark, sums in self.decayed.get(action, {}).items():
-            factor = scale(mark, now, self.half_life_ms)
+        for sums, factor in self.windows(action, now):
             gather.add_scaled(total, sums, items.astype(np.int32, copy=False), factor)
         return total
+
+    def windows(self, action: str, now: int) -> list[tuple[NDArray[np.float64], float]]:
+        """The tables that decayed sums of an action at ``now`` add up from, by item, and what each counts."""
+        held = self.decayed.get(action, {})
+        return [(sums, scale(mark, now, self.half_life_ms)) for mark, sums in held.items()]
 
     def surface_rate(self, surface: str | None = None) -> float:
         """Clicks per impression of one surface, or of all; ``prior_rate`` while nothing was seen."""

@@ -81,13 +81,14 @@ class Buckets:
         return cls(reached(GAPS_MS, gap), reached(GAPS_MS, pace), reached(LENGTHS, len(query.recent)))
 
 
-def shares(scores: Rows) -> Rows:
-    """Each source's scores over its highest, float32[sources, n]; zeros where it has nothing to say.
+def shares(scores: Rows, which: NDArray[np.intp]) -> Rows:
+    """Each source's scores of some items over the highest of those, float32[sources, n]; zeros where it says nothing.
 
     Args:
-        scores: float32[sources, n], at least 0; 0 where a source has nothing to say.
+        scores: float32[sources, all], at least 0; 0 where a source has nothing to say.
+        which: places of the items.
     """
-    return kernel.shares(scores)
+    return kernel.shares(scores, which)
 
 
 def logarithms(share: Rows) -> Rows:

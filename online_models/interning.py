@@ -50,6 +50,12 @@ class Interner:
         numbers = self._numbers
         return {name: numbers[name] for name in names if name in numbers}
 
+    def named(self, numbers: Iterable[int]) -> list[str]:
+        """The names of some numbers; empty where one is not known."""
+        names = self._names
+        known = range(len(names))
+        return [names[number] if number in known else "" for number in numbers]
+
     def names(self) -> list[str]:
         """All names, the place being the number; empty where one is not known."""
         return list(self._names)

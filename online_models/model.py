@@ -26,7 +26,7 @@ from online_models.scratch import Uniter, best, highest
 from online_models.sources.content import Content
 from online_models.sources.covisits import Covisits
 from online_models.sources.embedding import Embedding
-from online_models.sources.family import Family, Matrix, Touch
+from online_models.sources.family import Family, Matrix, Places, Touch
 from online_models.sources.fresh import Fresh
 from online_models.sources.neighbours import Neighbours
 from online_models.sources.popularity import Popularity
@@ -202,12 +202,10 @@ class Model:
             also: a few items that are to be among them, whatever the sources say.
             without: families of sources that are not asked (:data:`FAMILIES`), to spare their time.
         """
-        also = also[also < len(self._alive)]
+        also = also[also < len(self._alive)] if len(also) else _NO_ITEMS
         union, scores, failed = self._propose(query, exclude, also, without)
-        if keep is not None:
-            allowed = np.flatnonzero(keep(union))
-            union, scores = union[allowed], scores.take(allowed, axis=1)  # which keeps rows in one piece
-        return self._sift(query, n, union, scores, failed, also)
+        allowed = np.arange(len(union)) if keep is None else keep(union).nonzero()[0]
+        return self._sift(query, n, union[allowed], scores, allowed, failed, also)
 
     def propose(self, query: Query, n: int = 100) -> dict[str, tuple[Ids, Scores]]:
         """What each source proposes by itself, best first, ties by the lower id."""
@@ -228,7 +226,7 @@ class Model:
         scores = np.zeros((len(lists), len(union) + 1), dtype=np.float32)
         for k, (_, said) in enumerate(lists):
             scores[k, places[k]] = said
-        return self._sift(query, n, union, np.ascontiguousarray(scores[:, :-1]), ())
+        return self._sift(query, n, union, scores, np.arange(len(union)), ())
 
     def _propose(
         self, query: Query, exclude: Ids, also: Ids = _NO_ITEMS, without: Collection[str] = ()
@@ -244,7 +242,8 @@ class Model:
             except Exception:  # a request is answered without the source that failed
                 self._failed(name, failed)
         lists = [touch.ids for touch in touches.values()]
-        own = np.array([i for i in query.recent if i < len(self._alive)], dtype=np.int32)
+        known = len(self._alive)
+        own = np.array([i for i in query.recent if i < known], dtype=np.int32)
         union, places = self._uniter.unite([*lists, own, also], exclude, self._alive)
         scores = np.zeros((len(self.sources), len(union)), dtype=np.float32)
         for (name, touch), at in zip(touches.items(), places, strict=False):
@@ -263,16 +262,18 @@ class Model:
             log.exception("source %s gave no answer; requests go on without it", name)
 
     def _sift(
-        self, query: Query, n: int, union: Ids, scores: Matrix, failed: tuple[str, ...], also: Ids = _NO_ITEMS
-    ) -> Candidates:
-        share = features.shares(scores)
+        self, query: Query, n: int, union: Ids, scores: Matrix, at: Places, failed: tuple[str, ...],
+        also: Ids = _NO_ITEMS,
+    ) -> Candidates:  # fmt: skip
+        """The ``n`` best of some items, whose scores stand at places of those of more."""
+        share = features.shares(scores, at)
         if len(union) > max(self.union, n):
             said = share.sum(axis=0)
             if len(also):
                 said[np.isin(union, also)] = np.inf
             rows = highest(said, max(self.union, n))
-            union, scores = union[rows], scores.take(rows, axis=1)
-            share = features.shares(scores)
+            union, at = union[rows], at[rows]
+            share = features.shares(scores, at)
         of_item = features.of_items(union, query, self._seen, self._ticks)
         logs, buckets = features.logarithms(share), Buckets.of(query)
         rows = np.arange(len(union))
@@ -281,7 +282,7 @@ class Model:
             if len(also):
                 worth[np.isin(union, also)] = np.inf
             for source, k in self._reserved:
-                kernel.lift(worth, scores[source], k)
+                kernel.lift(worth, share[source], k)
             rows = highest(worth, n)
         table, loudest = features.table(rows, share, logs, of_item)
         return Candidates(union[rows], table, loudest, buckets, failed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
 
 from serving.types import Slate, SlateItem
 
@@ -30,7 +29,7 @@ class LastGood:
 
     def keep(self, slate: Slate) -> None:
         """Note a slate that was served; without what was only needed to choose it."""
-        slate = replace(slate, candidates=None, choice=None)
+        slate = slate.told()
         if slate.items:
             _put(self._by_user, (slate.user_id, slate.surface), slate, self.most)
         _put(self._by_request, (slate.user_id, slate.request_id), slate, self.most)

@@ -74,9 +74,8 @@ class Ranking:
         """
         heads = self.heads(version)
         scores, place = ranked(heads.ordering.order(c), _SUNK)
-        behind = scores - scores.max(initial=0.0 if not len(scores) else -np.inf)
         extra = click_features.beside(
-            c.ids, behind, place, self._learner.counters, record, surface=surface, now=now
+            c.ids, scores, place, self._learner.counters, record, surface=surface, now=now
         )
         weight = heads.click_weight
         if weight and len(scores):

@@ -190,9 +190,9 @@ class Recommender:
         numbers = c.ids[rows].tolist()
         told = self._reasons(request, ranked, rows, features) if request.explain else repeat(None, len(rows))
         slots = zip(
-            map(self.interner.name, numbers), numbers, range(len(rows)), ranked.scores[rows].tolist(),
+            self.interner.named(numbers), numbers, range(len(rows)), ranked.scores[rows].tolist(),
             map(sources.__getitem__, c.source[rows].tolist()), selected.slate.propensities,
-            probability.tolist(), map(self.catalog.title, numbers), told, strict=True,
+            probability.tolist(), self.catalog.titles(numbers), told, strict=True,
         )  # fmt: skip
         items = tuple(map(SlateItem._make, slots))
         return Slate(
@@ -227,7 +227,7 @@ class Recommender:
         basis = selected.basis
         if basis is None:
             return None
-        names = tuple(map(self.interner.name, ranked.candidates.ids.tolist()))
+        names = tuple(self.interner.named(ranked.candidates.ids.tolist()))
         free = np.ones(len(names), dtype=np.bool_)
         barred = []
         for k, (place, able) in enumerate(zip(selected.slate.chosen, selected.slate.able, strict=True)):

@@ -76,6 +76,7 @@ class Treatments:
         self._known: dict[tuple[str, str, str], Treatment] = {}
         self._span = (0, 0)
         self._paused_until = 0
+        self._plain = Treatment(next(iter(surfaces.values())))  # the latest that was asked for
 
     def pause(self, until: int) -> None:
         """Experiments are paused until a moment, ms since the epoch; 0 lets them go on."""
@@ -116,7 +117,7 @@ class Treatments:
     def of(self, user_id: str, surface: str, now: int, tier: str = "") -> Treatment:
         """What holds for a user on a surface, in a tier, at a moment, ms since the epoch."""
         if self.experiments is None:
-            return Treatment(self.surface(surface))
+            return self._plainly(self.surface(surface))
         if not self._span[0] <= now < self._span[1] or len(self._known) >= self.most:
             self._known, self._span = {}, self._span_of(self.experiments, now)
         key = (user_id, surface, tier)
@@ -129,6 +130,12 @@ class Treatments:
                 known = replace(known, label="", paused=bool(assigned.variants))
             self._known[key] = known
         return known
+
+    def _plainly(self, policy: SurfacePolicy) -> Treatment:
+        """What holds for everybody on a surface while there are no experiments."""
+        if self._plain.surface is not policy:
+            self._plain = Treatment(policy)
+        return self._plain
 
     def _span_of(self, experiments: Experiments, now: int) -> tuple[int, int]:
         """From when to when nothing begins or ends, a pause included."""

@@ -144,3 +144,12 @@ class Slate:
     variant: str = ""
     took_ms: float = 0.0
     aims: Aims | None = None
+
+    def told(self) -> Slate:
+        """The same without what was only needed to choose it."""
+        return Slate(
+            request_id=self.request_id, user_id=self.user_id, surface=self.surface, items=self.items,
+            policy=self.policy, model_version=self.model_version, feature_schema=self.feature_schema,
+            features=self.features, flags=self.flags, swapped=self.swapped, removed=self.removed,
+            degraded=self.degraded, variant=self.variant, took_ms=self.took_ms, aims=self.aims,
+        )  # fmt: skip

@@ -5,13 +5,14 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.float32]
 Floats = NDArray[np.float64]
+Windows = Iterable[tuple[Floats, float]]
 
 def beside(
     ids: NDArray[np.int32],
-    behind: Floats,
+    scores: Floats,
     places: NDArray[np.intp],
-    clicked: Floats,
-    seen: Floats,
+    clicked: Windows,
+    seen: Windows,
     shown: Iterable[int],
     prior: float,
     mean: float,
@@ -22,8 +23,9 @@ def beside(
 
     Args:
         ids: ascending.
-        behind: score behind the best's; ``places``: in the order, 0 for the first.
-        clicked, seen: decayed sums of each item, whose rate is drawn towards ``mean`` by ``prior`` impressions.
+        places: in the order of the scores, 0 for the first.
+        clicked, seen: tables of decayed sums by item, and what each counts; an item's rate is drawn towards ``mean`` by
+            ``prior`` impressions.
         shown: items the user has lately seen and left, each as often as that.
         middle: log-odds of ``mean``.
         of_user: float32[3]: the user's log-odds against ``middle``, what tells of actions, whether no click is known.

@@ -9,10 +9,10 @@ cdef float BOUND = 5.0
 
 def beside(
     const int[::1] ids,
-    const double[::1] behind,
+    const double[::1] scores,
     const Py_ssize_t[::1] places,
-    const double[::1] clicked,
-    const double[::1] seen,
+    clicked,
+    seen,
     shown,
     double prior,
     double mean,
@@ -21,17 +21,22 @@ def beside(
 ):
     """See the stub for what is given."""
     cdef Py_ssize_t n = ids.shape[0], k, j, low, high
-    cdef double rate
+    cdef double rate, best = 0.0
     cdef int item
+    cdef double[:, ::1] sums = np.zeros((2, n))
+    _add(sums[0], clicked, ids)
+    _add(sums[1], seen, ids)
+    for k in range(n):
+        best = scores[k] if places[k] == 0 else best
     rows = np.empty((n, 8), dtype=np.float32)
     cdef float[:, ::1] out = rows
     for k in range(n):
-        rate = (clicked[k] + prior * mean) / (max(seen[k], clicked[k]) + prior)
+        rate = (sums[0, k] + prior * mean) / (max(sums[1, k], sums[0, k]) + prior)
         rate = min(max(rate, 1e-6), 1.0 - 1e-6)
-        out[k, 0] = <float> behind[k]
+        out[k, 0] = <float> (scores[k] - best)
         out[k, 1] = log1pf(<float> places[k])
         out[k, 2] = <float> (log(rate / (1.0 - rate)) - middle)
-        out[k, 3] = <float> 0.3 * logf(<float> (seen[k] + 1.0))
+        out[k, 3] = <float> 0.3 * logf(<float> (sums[1, k] + 1.0))
         out[k, 4] = of_user[0]
         out[k, 5] = of_user[1]
         out[k, 6] = 0.0
@@ -52,6 +57,17 @@ def beside(
         for j in range(8):
             out[k, j] = min(max(out[k, j], -BOUND), BOUND)
     return rows
+
+
+cdef void _add(double[::1] total, windows, const int[::1] ids):
+    """Add to each of ``total`` its item's entry of some tables, each times its factor."""
+    cdef const double[::1] table
+    cdef double factor
+    cdef Py_ssize_t k
+    for table, factor in windows:
+        for k in range(ids.shape[0]):
+            if 0 <= ids[k] < table.shape[0]:
+                total[k] += table[ids[k]] * factor
 
 
 def product(

@@ -24,16 +24,20 @@ def greedy_slate(
     chosen = []
     if n == 0:
         return chosen
-    cdef double[::1] nearest = np.zeros(n), value = np.empty(n)
-    cdef int[::1] met = np.zeros(n, dtype=np.int32)  # slots that a candidate's value knows of
-    cdef int[::1] filled = np.empty(max(slots, 0), dtype=np.int32)
-    cdef unsigned char[::1] free = np.ones(n, dtype=np.uint8)
-    cdef unsigned char[::1] able = np.ones(n, dtype=np.uint8)
-    cdef int[::1] counts = np.zeros(tags_known + 1, dtype=np.int32)
+    cdef double[:, ::1] of_each = np.zeros((2, n))
+    cdef double* nearest = &of_each[0, 0]
+    cdef double* value = &of_each[1, 0]
+    cdef int[::1] numbers = np.zeros(2 * n + tags_known, dtype=np.int32)
+    cdef int* met = &numbers[0]  # slots that a candidate's value knows of
+    cdef int* filled = met + n
+    cdef int* counts = filled + n
+    cdef unsigned char[:, ::1] flags = np.ones((2, n), dtype=np.uint8)
+    cdef unsigned char* free = &flags[0, 0]
+    cdef unsigned char* able = &flags[1, 0]
     for k in range(n):
         value[k] = scores[k] if isfinite(scores[k]) else -INFINITY
     for slot in range(min(slots, n)):
-        _allow(able, free, tags, counts, most)
+        _allow(able, free, n, tags, counts, most)
         if slot == wanted_slot:
             some_wanted = False
             for k in range(n):
@@ -62,9 +66,9 @@ def greedy_slate(
 
 cdef void _meet(
     const float[:, ::1] vectors,
-    const int[::1] filled,
-    int[::1] met,
-    double[::1] nearest,
+    const int* filled,
+    int* met,
+    double* nearest,
     Py_ssize_t k,
     Py_ssize_t slot,
 ) noexcept:
@@ -81,16 +85,17 @@ cdef void _meet(
 
 
 cdef void _allow(
-    unsigned char[::1] able,
-    const unsigned char[::1] free,
+    unsigned char* able,
+    const unsigned char* free,
+    Py_ssize_t n,
     const int[:, ::1] tags,
-    const int[::1] counts,
+    const int* counts,
     Py_ssize_t most,
 ) noexcept:
     """Those left whose tags are not used up; all that are left when no such is."""
     cdef Py_ssize_t k, j
     cdef bint some = False, full
-    for k in range(free.shape[0]):
+    for k in range(n):
         full = False
         if most:
             for j in range(tags.shape[1]):
@@ -100,5 +105,5 @@ cdef void _allow(
         able[k] = free[k] and not full
         some |= able[k]
     if not some:
-        for k in range(free.shape[0]):
+        for k in range(n):
             able[k] = free[k]

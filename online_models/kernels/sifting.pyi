@@ -3,8 +3,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-def shares(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each row of scores, float32[sources, n], over its highest; a row without any above 0 stays 0."""
+def shares(scores: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Some columns of scores, float32[sources, n], each row over its highest; one without any above 0 stays 0."""
 
 def of_items(
     ids: NDArray[np.int32], recent: Iterable[int], seen: NDArray[np.int64], now: int

@@ -8,16 +8,20 @@ import numpy as np
 cdef float BOUND = 5.0
 
 
-def shares(const float[:, ::1] scores):
+def shares(const float[:, ::1] scores, const Py_ssize_t[::1] rows):
     """See the stub for what is given."""
-    cdef Py_ssize_t sources = scores.shape[0], n = scores.shape[1], s, k
+    cdef Py_ssize_t sources = scores.shape[0], n = rows.shape[0], s, k
     cdef float highest
     share = np.empty((sources, n), dtype=np.float32)
     cdef float[:, ::1] out = share
+    if n == 0:
+        return share
     for s in range(sources):
-        highest = _highest(&scores[s, 0], n) if n else <float> 1e-30
         for k in range(n):
-            out[s, k] = scores[s, k] / highest
+            out[s, k] = scores[s, rows[k]]
+        highest = _highest(&out[s, 0], n)
+        for k in range(n):
+            out[s, k] /= highest
     return share
 
 

@@ -26,12 +26,16 @@ def summed(
     lengths: NDArray[np.intp],
     gains: NDArray[np.float64],
     exclude: NDArray[np.int32],
+    sizes: NDArray[np.int16],
     sums: NDArray[np.float64],
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """The distinct items of several lists, in order of appearance, and the sum of the gains of the lists each is in.
 
+    Each sum is divided by the square root of one more than the item's size.
+
     Args:
         ids: of all lists, one after the other; ``lengths`` and ``gains``: of each list, gains above 0.
         exclude: ids to leave out.
+        sizes: by item.
         sums: working memory by item, zero before and after.
     """

@@ -1,5 +1,6 @@
 """The distinct items of a long list, ascending, and the place of each entry among them, without sorting."""
 
+from libc.math cimport sqrt
 from libc.stdint cimport uint64_t
 
 import numpy as np
@@ -62,6 +63,7 @@ def summed(
     const Py_ssize_t[::1] lengths,
     const double[::1] gains,
     const int[::1] exclude,
+    const short[::1] sizes,
     double[::1] sums,
 ):
     """See the stub for what is given."""
@@ -87,7 +89,7 @@ def summed(
     for k in range(found):
         item = out[k]
         if sums[item] != 0.0:
-            out[kept], total[kept] = item, sums[item]
+            out[kept], total[kept] = item, sums[item] / sqrt(1.0 + sizes[item])
             kept += 1
             sums[item] = 0.0
     return union[:kept], totals[:kept]

@@ -123,11 +123,10 @@ class Content:
             weight * math.log1p(total / (1 + len(held))) ** 2
             for weight, held in zip(wanted.values(), lists, strict=True)
         ]
-        ids, sums = kernel.summed(
+        return kernel.summed(
             np.concatenate(lists), np.array([len(held) for held in lists]), np.array(gains),
-            np.array(recent, dtype=np.int32), self._sum,
+            np.array(recent, dtype=np.int32), self._lengths, self._sum,
         )  # fmt: skip
-        return ids, sums / np.sqrt(1 + self._lengths[ids])
 
     def _list(self, token: str) -> Ids:
         """The items of a token, as an array that is kept until they change."""

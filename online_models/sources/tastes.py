@@ -199,6 +199,9 @@ class Tastes:
 
     def _strongest(self, liked: Liked) -> list[int]:
         """The tags that propose: those worth most, ties by the lower number; any other tag is worth 0."""
+        first = (-liked.worths).argsort(kind="stable")[: self.asked]
+        if len(first) == self.asked and liked.worths[first[-1]] > 0.0:  # above all others
+            return list(liked.tags[first].tolist())
         known = set(liked.tags.tolist())
         others = islice((tag for tag in range(len(self._items)) if tag not in known), self.asked)
         worths = [

@@ -56,14 +56,15 @@ def test_what_stands_beside_the_features_follows_from_counters_and_user(seed: in
         record.see(item)
     record.count(CLICK, int(rng.integers(3)))
     ids = np.flatnonzero(rng.random(15) < 0.6).astype(np.int32)
-    behind, places = -10 * rng.random(len(ids)), rng.permutation(len(ids))
+    scores = 10 * rng.random(len(ids))
+    places = np.argsort(np.argsort(-scores))
     who = record if known else None
-    out = beside(ids, behind, places, counters, who, surface="home", now=5_000)
+    out = beside(ids, scores, places, counters, who, surface="home", now=5_000)
     rate, seen = counters.surface_rate("home"), counters.fading(ids, IMPRESSION, 5_000)
     clicks = record.counts.get(CLICK, 0) if known else 0
     want = np.stack(
         np.broadcast_arrays(
-            behind,
+            scores - scores.max(initial=0.0),
             np.log1p(places),
             logit(counters.click_rate(ids, 5_000, "home")) - logit(rate),
             0.3 * np.log1p(seen),

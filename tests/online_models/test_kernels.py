@@ -61,7 +61,7 @@ def test_the_best_are_those_of_a_sort_by_score_then_id(
 def test_sums_of_lists_are_those_of_a_count_and_leave_nothing_behind(
     lists: list[list[int]], exclude: list[int]
 ) -> None:
-    sums = np.zeros(41)
+    sums, sizes = np.zeros(41), np.arange(41, dtype=np.int16)
     held = [[i for i in ids if i >= 0] for ids in lists]
     want: defaultdict[int, float] = defaultdict(float)
     for gain, ids in enumerate(held, start=1):
@@ -69,10 +69,10 @@ def test_sums_of_lists_are_those_of_a_count_and_leave_nothing_behind(
             want[i] += gain
     ids, said = kernel.summed(
         np.array([i for ids in held for i in ids], dtype=np.int32), np.array([len(ids) for ids in held]),
-        np.arange(1.0, len(held) + 1), np.array(exclude, dtype=np.int32), sums,
+        np.arange(1.0, len(held) + 1), np.array(exclude, dtype=np.int32), sizes, sums,
     )  # fmt: skip
     assert dict(zip(ids.tolist(), said.tolist(), strict=True)) == {
-        i: total for i, total in want.items() if i not in exclude
+        i: total / np.sqrt(1 + i) for i, total in want.items() if i not in exclude
     }
     assert not sums.any()
 

@@ -237,7 +237,7 @@ def test_buckets(query: Query, expected: Buckets) -> None:
 def test_features_say_where_an_item_stands_in_the_history() -> None:
     schema = FeatureSchema.of(["one"])
     ids = np.array([2, 5, 9], dtype=np.int32)
-    share = shares(np.array([[4.0, 2.0, 0.0]], dtype=np.float32))
+    share = shares(np.array([[4.0, 2.0, 0.0]], dtype=np.float32), np.arange(3))
     query = Query(0, (5, 2, 5), (3, 2, 1), now=4)
     seen = np.full((10, 2), -1, dtype=np.int64)
     seen[[2, 5]] = (0, 9), (7, 10)

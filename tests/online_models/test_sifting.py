@@ -29,9 +29,10 @@ def told(seed: int, n: int) -> np.ndarray:
 
 @given(Seeds, Sizes)
 def test_shares_are_of_the_highest_of_each_source(seed: int, n: int) -> None:
-    scores = scored(seed, n)
+    every, which = scored(seed, n), np.flatnonzero(np.random.default_rng(seed).random(n) < 0.7)
+    scores = every[:, which]
     highest = np.maximum(scores.max(axis=1, initial=0.0), np.float32(1e-30))
-    np.testing.assert_array_equal(features.shares(scores), scores / highest[:, None])
+    np.testing.assert_array_equal(features.shares(every, which), scores / highest[:, None])
 
 
 @given(st.lists(st.integers(0, 30), max_size=50), st.sets(st.integers(0, 40)), Seeds)
@@ -61,7 +62,7 @@ def test_what_is_told_of_items_is_as_the_history_and_the_stream_have_it(
 
 @given(Seeds, Sizes)
 def test_worth_is_the_table_of_features_times_the_weights(seed: int, n: int) -> None:
-    share, of_item = features.shares(scored(seed, n)), told(seed, n)
+    share, of_item = features.shares(scored(seed, n), np.arange(n)), told(seed, n)
     logs = features.logarithms(share)
     np.testing.assert_array_equal(logs, np.log(share + np.float32(0.01)))
     table, source = features.table(np.arange(n), share, logs, of_item)

@@ -150,13 +150,12 @@ def test_a_degraded_slate_is_no_last_good_one() -> None:
 
 def test_a_feature_that_is_missing_is_given_its_default_and_counted() -> None:
     world = World()
-    fading = world.learner.counters.fading
+    windows = world.learner.counters.windows
 
-    def broken(items: Any, action: str, now: int) -> Any:
-        out = fading(items, action, now)
-        return np.where(items == 3, np.nan, out)
+    def broken(action: str, now: int) -> Any:
+        return [(np.where(np.arange(len(t)) == 3, np.nan, t), factor) for t, factor in windows(action, now)]
 
-    world.learner.counters.fading = broken  # type: ignore[method-assign]
+    world.learner.counters.windows = broken  # type: ignore[method-assign]
     slate = world.slate(world.user("i0"), n=11)
     assert slate.features is not None
     assert np.isfinite(slate.features).all()
