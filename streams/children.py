@@ -30,6 +30,11 @@ class ChildFailed(RuntimeError):
     """A process of ours ended, or did not become ready in time; the message ends with its log."""
 
 
+def environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Our own variables, handed on as they are, and more."""
+    return {**os.environ, **more}
+
+
 def free_port() -> int:
     """A TCP port of 127.0.0.1 nothing listens on now.
 
@@ -98,7 +103,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self._env},
+                env=environment(self._env),
                 cwd=self._cwd,
                 start_new_session=True,
             )

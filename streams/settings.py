@@ -237,6 +237,9 @@ class Settings(BaseSettings):
         False,
         description="make fresh slates in a process of their own: a second core, the models' memory twice",
     )
+    slate_process_from: Share = Field(
+        0.85, description="with it: how busy (share of one CPU) a worker hands slates over; 0 is always"
+    )
     slate_wait_s: float = Field(
         0.25, gt=0.0, description="while events wait, a fresh slate that waited longer is skipped"
     )

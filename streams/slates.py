@@ -82,7 +82,7 @@ class SlateQueue:
         settle: told of debts whose slate is acknowledged, empty or skipped.
         clock: monotonic, s.
         patience_s: an older debt is skipped while events wait.
-        cpu: CPU time spent on slates so far, s, by which the budget is spent; ``clock`` when not given.
+        cpu: CPU time spent on slates so far, s, by which the budget is spent.
         behind: whether events wait to be folded: only then does the budget hold slates back.
     """
 
@@ -95,10 +95,11 @@ class SlateQueue:
         budget: CpuBudget,
         patience_s: float = 0.25,
         most: int = 100_000,
-        cpu: Callable[[], float] | None = None,
+        cpu: Callable[[], float],
         behind: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._cpu, self._behind = cpu or clock, behind
+        self._cpu, self._behind = cpu, behind
+        self._charged = self._cpu()  # of CPU time, up to where it is spent
         self._serve, self._settle, self._clock = serve, settle, clock
         self.budget, self.patience_s, self.most = budget, patience_s, most
         self._owed: OrderedDict[str, tuple[Owed, float]] = OrderedDict()  # and since when
@@ -151,6 +152,7 @@ class SlateQueue:
         while True:
             await self._wake.wait()
             self.budget.refill(self._clock())
+            self._charge()
             behind = self._behind()
             self._skip_impatient(most=0 if behind else CROWDED)
             if not self._owed:
@@ -170,7 +172,12 @@ class SlateQueue:
         begun = self._cpu()
         while self._owed and self._cpu() - begun < TURN_S:
             await self._next(newest=len(self._owed) > CROWDED or self._behind())
-        self.budget.spend(self._cpu() - begun)
+        self._charge()
+
+    def _charge(self) -> None:
+        """What slates have cost since last asked is spent; another process says so when it may."""
+        spent, self._charged = self._cpu() - self._charged, self._cpu()
+        self.budget.spend(spent)
 
     async def _next(self, *, newest: bool) -> None:
         _, (owed, _) = self._owed.popitem(last=newest)

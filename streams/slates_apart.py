@@ -1,21 +1,24 @@
 """The worker's end of the process that makes its slates: debts go over, and what becomes of them comes back.
 
-Until the process is loaded, and while it is away, slates are made by the worker itself: no debt waits for a process.
-One that ends is started again; what it held is owed as before.
+A worker that has time makes slates itself: they are cheaper there by a third, where what they read was just written.
+One that is busy hands them over. So it does until the process is loaded, and while it is away: no debt waits for a
+process. One that ends is started again; what it held is owed as before.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from online_models.history import UserRecord
+from streams.children import environment
 from streams.publish import Observes, Remembers
 from streams.settings import Settings, as_environment
 from streams.slate_wire import Came, Kind, Line, pack_owed, unpack_done, unpack_fresh, unpack_made
@@ -23,8 +26,8 @@ from streams.slates import Owed
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 32
-"""Debts handed over before their slate is made: enough to go on with while a fold takes the worker's loop."""
+MOST_WAITING = 160
+"""Debts handed over before their slate is made: enough to go on with while folds take the worker's loop."""
 AGAIN_S = 1.0
 """Before a process that has ended is started again."""
 FAREWELL_S = 10.0
@@ -42,14 +45,16 @@ class SlatesApart:
         record_of: a user's record in this worker's memory; None when it is not held here.
         learner: told what slates were chosen from.
         freshness: told how fresh they were.
+        busy: the share of one CPU this process has used of late; 1 or more hands all over.
     """
 
     def __init__(
         self, settings: Settings, here: Callable[[Owed], Awaitable[asyncio.Future[Any] | None]],
         record_of: Callable[[int, str], UserRecord | None], learner: Remembers, freshness: Observes,
+        busy: Callable[[], float],
     ) -> None:  # fmt: skip
         self._settings, self._here, self._record_of = settings, here, record_of
-        self._learner, self._freshness = learner, freshness
+        self._learner, self._freshness, self._busy = learner, freshness, busy
         self.context: Callable[[], str] = str  # of the trace under way
         self.ready = False
         self.measured = b""  # what the process measures, as Prometheus reads it
@@ -57,6 +62,7 @@ class SlatesApart:
         self._line: Line | None = None
         self._numbered = 0
         self._under_way: dict[int, asyncio.Future[Any]] = {}
+        self._users: Counter[str] = Counter()  # of debts under way
         self._waiting, self._room = 0, asyncio.Event()
 
     @property
@@ -65,7 +71,12 @@ class SlatesApart:
         return self._cpu_before + self._cpu
 
     async def serve(self, owed: Owed) -> asyncio.Future[Any] | None:
-        """Have one slate made; the answer holds None where there was nothing to show."""
+        """Have one slate made; the answer holds None where there was nothing to show.
+
+        Of a user whose slate is being made over there the next one is made there, too: it must not come first.
+        """
+        if self._busy() < self._settings.slate_process_from and owed.user_id not in self._users:
+            return await self._here(owed)
         while self.ready and self._waiting >= MOST_WAITING:
             self._room.clear()
             await self._room.wait()
@@ -76,9 +87,16 @@ class SlatesApart:
         self._numbered += 1
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._under_way[self._numbered] = answer
+        self._users[owed.user_id] += 1
+        answer.add_done_callback(partial(self._over, owed.user_id))
         record = self._record_of(owed.partition, owed.user_id)
         line.send(Kind.OWED, *pack_owed(self._numbered, owed, record, self.context()))
         return answer
+
+    def _over(self, user_id: str, answer: asyncio.Future[Any]) -> None:
+        self._users[user_id] -= 1
+        if not self._users[user_id]:
+            del self._users[user_id]
 
     async def drained(self) -> None:
         """Return once all that was handed over is in the log, or the process is gone."""
@@ -138,7 +156,7 @@ class SlatesApart:
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "streams.slate_process", str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),), env={**os.environ, **as_environment(self._settings)},
+                pass_fds=(theirs.fileno(),), env=environment(as_environment(self._settings)),
             )  # fmt: skip
         finally:
             theirs.close()

@@ -7,7 +7,9 @@ the cheaper each becomes; one that is idle gets each record as it comes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from streams.busyness import Busyness
 
 MOST_MS = 6
 """The longest that records gather."""
@@ -15,7 +17,6 @@ FREE, FULL = 0.5, 0.9
 """Share of one CPU up to which nothing is waited for, and from which on it is the longest."""
 ENOUGH = 100
 """After a take of so many records nothing is waited for: more are there."""
-_SPAN_S = 0.1
 
 
 @dataclass(slots=True)
@@ -42,9 +43,7 @@ class Pace:
     most_ms: int = MOST_MS
     free: float = FREE
     full: float = FULL
-    busy: float = 0.0  # share of one CPU
-    _since: float | None = None
-    _cpu: float = 0.0
+    busyness: Busyness = field(default_factory=Busyness)
     _records: int = 0
 
     def took(self, records: int) -> None:
@@ -58,15 +57,7 @@ class Pace:
             now: monotonic, s.
             cpu: CPU time of the process so far, s.
         """
-        self._note(now, cpu)
+        busy = self.busyness.of_late(now, cpu)
         if self._records >= ENOUGH:
             return 0
-        return round(self.most_ms * min(1.0, max(0.0, (self.busy - self.free) / (self.full - self.free))))
-
-    def _note(self, now: float, cpu: float) -> None:
-        if self._since is None:
-            self._since, self._cpu = now, cpu
-        span = now - self._since
-        if span >= _SPAN_S:
-            self.busy += 0.5 * ((cpu - self._cpu) / span - self.busy)
-            self._since, self._cpu = now, cpu
+        return round(self.most_ms * min(1.0, max(0.0, (busy - self.free) / (self.full - self.free))))

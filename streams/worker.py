@@ -25,6 +25,7 @@ from streams import build, collector, metrics, traces
 from streams.bridge import bridged
 from streams.broadcast import BroadcastReader
 from streams.burn_watch import BurnWatch
+from streams.busyness import Busyness
 from streams.canary import CanaryWatch
 from streams.clock import Clock
 from streams.decisions import Decisions
@@ -131,7 +132,14 @@ class Worker:
     def _apart(self, freshness: Histogram) -> SlatesApart | None:
         if not self.settings.slate_process:
             return None
-        return SlatesApart(self.settings, self._made_here, self._record_of, self.replica.learner, freshness)
+        busyness = Busyness()
+        return SlatesApart(
+            self.settings, self._made_here, self._record_of, self.replica.learner, freshness,
+            lambda: 1.0 if self._behind() else busyness.of_late(time.monotonic(), time.process_time()),
+        )  # fmt: skip
+
+    def _behind(self) -> bool:
+        return sum(self._lags().values()) > BEHIND
 
     async def _made_here(self, owed: Owed) -> asyncio.Future[Any] | None:
         return await self.publisher.serve_owed(owed)
@@ -155,7 +163,7 @@ class Worker:
             budget=CpuBudget(self.settings.slate_cpu_share),
             patience_s=self.settings.slate_wait_s,
             cpu=lambda: publisher.cpu_s + (0.0 if apart is None else apart.cpu_s),
-            behind=lambda: sum(self._lags().values()) > BEHIND,
+            behind=self._behind,
         )
 
     # ------------------------------------------------------------------ what follows a commit

@@ -64,7 +64,14 @@ def test_a_slate_made_by_a_process_of_its_own_is_in_the_trace_of_its_click(
     deploy: Callable[..., Deployment], kafka: str, redis_url: str
 ) -> None:
     with collector() as told:
-        deployment = deploy(kafka, redis_url, otlp_endpoint=told.endpoint, recommend_n=3, slate_process=True)
+        deployment = deploy(
+            kafka,
+            redis_url,
+            otlp_endpoint=told.endpoint,
+            recommend_n=3,
+            slate_process=True,
+            slate_process_from=0.0,
+        )
         worker = deployment.worker()
         deployment.wait_for_claims([0] * 4)
         until(lambda: "by a process of their own" in worker.log.read_text(), 60, deployment.logs)

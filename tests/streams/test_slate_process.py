@@ -10,13 +10,18 @@ import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams import settings as freshet_settings
 from streams.children import LOOPBACK, Child, free_port
-from streams.slate_wire import Kind, Line
+from streams.slate_wire import Came, Kind, Line, pack_done
+from streams.slates import Owed
+from streams.slates_apart import SlatesApart
 from tests.end_to_end.harness import Deployment, Event, until
 
 BEGIN = 1_700_000_000_000
@@ -58,7 +63,12 @@ async def test_what_one_end_sends_the_other_hears_and_each_hears_the_end() -> No
 
 @pytest.fixture
 def running(kafka: str, redis_url: str, namespace: str, tmp_path: Path) -> Iterator[Deployment]:
-    asked = {"slate_process": True, "order_learning_share": 0.0, "metrics_port": free_port()}
+    asked = {
+        "slate_process": True,
+        "slate_process_from": 0.0,
+        "order_learning_share": 0.0,
+        "metrics_port": free_port(),
+    }
     deployment = Deployment(kafka, redis_url, namespace, tmp_path, asked)
     yield deployment
     deployment.close()
@@ -147,3 +157,30 @@ def _children(worker: Child) -> list[int]:
 def _lives(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+async def test_a_worker_that_has_time_makes_slates_itself_unless_one_of_the_user_is_made_over_there() -> None:
+    busy, here, sent = [0.2], [], []
+
+    async def make(owed: Owed) -> asyncio.Future[Any]:
+        here.append(owed.cause)
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer.set_result("in the log")
+        return answer
+
+    settings = freshet_settings.load(slate_process=True, slate_process_from=0.8)
+    apart = SlatesApart(settings, make, lambda partition, user: None, None, None, lambda: busy[0])  # type: ignore[arg-type]
+    apart.ready, apart._line = True, SimpleNamespace(send=lambda *parts: sent.append(parts))  # type: ignore[assignment]
+    await apart.serve(Owed(0, "a", "idle", 1, 1))
+    busy[0] = 0.9
+    made = await apart.serve(Owed(0, "a", "busy", 2, 2))
+    busy[0] = 0.2
+    await apart.serve(Owed(0, "a", "idle, but behind the one before", 3, 3))
+    await apart.serve(Owed(0, "b", "idle", 3, 3))
+    assert (here, len(sent)) == (["idle", "idle"], 2)
+    assert made is not None and not made.done()
+    for number in (1, 2):
+        apart._heard(Kind.DONE, memoryview(pack_done(number, Came.IN_LOG, 0.001)))
+    await asyncio.sleep(0)
+    await apart.serve(Owed(0, "a", "idle again", 4, 4))
+    assert (here[-1], len(sent), made.result()) == ("idle again", 2, True)

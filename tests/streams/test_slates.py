@@ -16,11 +16,12 @@ class Clock:
 
 
 def queue(cost=0.0, share=1.0, patience_s=2.0, fail=(), behind=True, at_once=True, answers=None):
-    clock, served, settled = Clock(), [], []
+    clock, spent, served, settled = Clock(), Clock(), [], []
     answers = [] if answers is None else answers
 
     async def serve(owed):
         clock.now += cost
+        spent.now += cost
         served.append(owed.user_id)
         if owed.user_id in fail:
             return None
@@ -33,6 +34,7 @@ def queue(cost=0.0, share=1.0, patience_s=2.0, fail=(), behind=True, at_once=Tru
     q = SlateQueue(
         serve, lambda owed: settled.append(owed.user_id), clock,
         budget=CpuBudget(share, burst_s=0.1), patience_s=patience_s, behind=lambda: behind,
+        cpu=spent,
     )  # fmt: skip
     return q, clock, served, settled
 
@@ -191,7 +193,7 @@ async def test_who_lets_partitions_go_waits_for_the_slate_that_is_being_made():
         begun.set()
         await may_end.wait()
 
-    q = SlateQueue(serve, lambda owed: None, Clock(), budget=CpuBudget(1.0))
+    q = SlateQueue(serve, lambda owed: None, Clock(), budget=CpuBudget(1.0), cpu=Clock())
     q.owe(Owed(0, "a", "e", 1, 1))
     running = asyncio.create_task(q.run())
     await begun.wait()
