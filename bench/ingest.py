@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from bench import limits, report, stages
 from bench.deployment import Deployment, Process, cpu_s, servers
 from bench.traffic import Traffic
+from tests.kafka.broker import KafkaBroker
+from tests.support.redis_server import RedisServer
 
 TRADES: dict[str, Any] = {"negative_rate": 0.25, "order_learning_share": 0.05}
 """What is traded for speed: every figure is of these settings, and says so."""
@@ -31,31 +33,49 @@ class Rate(NamedTuple):
 
 
 def run(*, long: bool = False) -> report.Result:
-    """The benchmark."""
-    events, repeats = (400_000, 5) if long else (100_000, 3)
-    stock, ours = [], []
+    """The benchmark: a worker as it comes, and one that has a process for its slates."""
+    events, repeats = (400_000, 5) if long else (100_000, 2)
+    plain, apart = [], []
     with servers() as (broker, redis):
         for _ in range(repeats):
-            redis.flush()
-            name = f"bench-{uuid.uuid4().hex[:8]}"
-            with Deployment(broker, redis, name, **TRADES) as deployment:
-                clicks = preload(deployment, events)
-                alone = limits.measure(deployment, events)
-                stock.append(stock_rate(deployment, events))
-                ours.append(worker_rate(deployment, events, clicks))
+            plain.append(_pair(broker, redis, events))
+            apart.append(_pair(broker, redis, events, slate_process=True))
+        with _deployment(broker, redis) as deployment:
+            preload(deployment, events // 2)
+            alone = limits.measure(deployment, events // 2)
     figures = {
-        "stock_events_per_s": report.spread([r.per_s for r in stock], 0),
-        "events_per_s": report.spread([r.per_s for r in ours], 0),
-        "ratio": report.spread([o.per_s / s.per_s for o, s in zip(ours, stock, strict=True)]),
-        "stock_cpu_us_per_event": report.spread([r.cpu_us for r in stock], 1),
-        "cpu_us_per_event": report.spread([r.cpu_us for r in ours], 1),
-        "cpu_ratio": report.spread([s.cpu_us / o.cpu_us for o, s in zip(ours, stock, strict=True)]),
-        "redis_cpu_us_per_event": report.spread([r.redis_us for r in ours], 1),
-        "clicks_with_slate": report.spread([r.slates for r in ours], 3),
+        **_figures(plain),
+        "with_slate_process": _figures(apart),
         "cpu_us_by_stage": stages.measure(20_000, 40_000, **TRADES),
         "cpu_us_alone": alone,
     }
-    return report.finished("ingest", figures, {"events": events, "partitions": 32, **deployment.given})
+    return report.finished("ingest", figures, {"events": events, "partitions": 32, **TRADES})
+
+
+def _deployment(broker: KafkaBroker, redis: RedisServer, **more: Any) -> Deployment:
+    redis.flush()
+    return Deployment(broker, redis, f"bench-{uuid.uuid4().hex[:8]}", **TRADES, **more)
+
+
+def _pair(broker: KafkaBroker, redis: RedisServer, events: int, **more: Any) -> tuple[Rate, Rate]:
+    """What the stock agent and the worker make of the same topic."""
+    with _deployment(broker, redis, **more) as deployment:
+        clicks = preload(deployment, events)
+        return stock_rate(deployment, events), worker_rate(deployment, events, clicks)
+
+
+def _figures(pairs: list[tuple[Rate, Rate]]) -> dict[str, Any]:
+    stock, ours = [s for s, _ in pairs], [o for _, o in pairs]
+    return {
+        "stock_events_per_s": report.spread([r.per_s for r in stock], 0),
+        "events_per_s": report.spread([r.per_s for r in ours], 0),
+        "ratio": report.spread([o.per_s / s.per_s for s, o in pairs]),
+        "stock_cpu_us_per_event": report.spread([r.cpu_us for r in stock], 1),
+        "cpu_us_per_event": report.spread([r.cpu_us for r in ours], 1),
+        "cpu_ratio": report.spread([s.cpu_us / o.cpu_us for s, o in pairs]),
+        "redis_cpu_us_per_event": report.spread([r.redis_us for r in ours], 1),
+        "clicks_with_slate": report.spread([r.slates for r in ours], 3),
+    }
 
 
 def preload(deployment: Deployment, events: int, *, span_s: float = 240.0, **traffic: Any) -> int:

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING = 160
 """Debts handed over before their slate is made: enough to go on with while folds take the worker's loop."""
+ROOM_BYTES = 1 << 20
+"""Of the line in each direction, as far as the system gives it: what the process says while folds take the loop."""
 AGAIN_S = 1.0
 """Before a process that has ended is started again."""
 FAREWELL_S = 10.0
@@ -152,6 +154,8 @@ class SlatesApart:
 
     async def _session(self) -> None:
         ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM_BYTES)
         gone = asyncio.Event()
         try:
             process = await asyncio.create_subprocess_exec(
