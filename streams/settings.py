@@ -230,7 +230,7 @@ class Settings(BaseSettings):
     recommend_n: int = Field(20, ge=1, le=500, description="items of a slate when the request does not say")
     candidates: int = Field(200, ge=10, le=5_000, description="items that are ranked for a slate")
     slate_cpu_share: float = Field(
-        0.2, gt=0.0, le=1.0, description="share of one CPU for fresh slates, while events wait"
+        0.23, gt=0.0, le=1.0, description="share of one CPU for fresh slates, while events wait"
     )
     order_learning_share: Share = Field(
         0.3, description="share of one CPU for learning the order from slates nobody remembers; 1 is always"

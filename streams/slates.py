@@ -43,7 +43,7 @@ class CpuBudget:
     """
 
     share: float
-    burst_s: float = 0.25
+    burst_s: float = 0.1
     tokens: float = 0.0
     _at: float | None = None
 
