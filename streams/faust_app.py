@@ -15,7 +15,7 @@ import faust
 from faust.app.base import BootStrategy
 from yarl import URL
 
-from streams.transport_batch import Handler, Hooks, Options
+from streams.transport_batch import Hooks, Options
 
 _NO_WEB = {"web_enabled": False, "web_router_enabled": False, "web_tables_enabled": False}
 
@@ -30,7 +30,6 @@ class FreshetApp(faust.App):  # type: ignore[misc]
     BootStrategy = _NoWeb
     transport_hooks: Hooks
     transport_options: Options
-    transport_handlers: dict[str, Handler]  # by topic
 
     def _create_directories(self) -> None:
         """None: there are no tables to keep on disk."""
@@ -95,7 +94,6 @@ def make_app(
     app = FreshetApp(group, **{**ours, **conf})
     app.transport_hooks = hooks or Hooks()
     app.transport_options = options or Options()
-    app.transport_handlers = {}
     return app
 
 

@@ -18,12 +18,10 @@ Chosen by the broker URL ``freshet://host:port`` (entry point ``faust.transports
 
     asyncio.run(run(app))                                              # until SIGTERM; no port is bound
 
-`on_batches` is the short way to the same, and the quicker one: its batches do not go through Faust's stream.
-
-A batch is done when its handler returns or the agent asks for the next one (``concurrency=1``); only then is its
-partition fetched again, so batches are small when idle and large when behind; a process that barely keeps up lets
-records gather for a few milliseconds at the broker. Each partition waits for itself alone. A batch whose handler or
-agent raised is given again, again and again: it catches what a single record can do to it.
+A batch is done when the agent asks for the next one (``concurrency=1``); only then is its partition fetched again, so
+batches are small when idle and large when behind; a process that barely keeps up lets records gather for a few
+milliseconds at the broker. Each partition waits for itself alone. A batch whose agent raised is
+given again (Faust restarts the agent), again and again: an agent catches what a single record can do to it.
 """
 
 from __future__ import annotations
@@ -35,8 +33,7 @@ import faust
 from faust.serializers.schemas import Schema
 from faust.transport.drivers.aiokafka import Transport as AIOKafkaTransport
 
-from streams.faust_app import FreshetApp
-from streams.transport_batch import BEGINNING, UNKNOWN, Batch, Handler, Hooks, LostRange, Options, Record
+from streams.transport_batch import BEGINNING, UNKNOWN, Batch, Hooks, LostRange, Options, Record
 from streams.transport_consumer import Consumer
 
 __all__ = [
@@ -77,28 +74,24 @@ def batches(app: faust.App, topic: str) -> Any:
 
 
 def on_batches(
-    app: FreshetApp,
+    app: faust.App,
     topic: str,
     handle: Callable[[Batch], Awaitable[object]],
     *,
     name: str,
     concurrency: int = 1,
 ) -> None:
-    """Await ``handle`` for each batch of a topic.
-
-    By an agent Faust knows of the topic. The batches do not go its way: channel, stream and sensors cost more than what
-    a small batch holds.
+    """An agent that awaits ``handle`` for each batch of a topic.
 
     Args:
         concurrency: batches under way at once, each of another partition: one is folded while others are committed.
     """
-    app.transport_handlers[topic] = Handler(handle, concurrency)
 
     async def read(stream: Any) -> None:
         async for batch in stream:
             await handle(batch)
 
-    app.agent(batches(app, topic), name=name)(read)
+    app.agent(batches(app, topic), name=name, concurrency=concurrency)(read)
 
 
 def seek(app: faust.App, topic: str, partition: int, position: int | None) -> None:

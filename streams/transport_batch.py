@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -92,19 +91,6 @@ BEGINNING = -2
 """As a position: the first one the log still holds."""
 UNKNOWN = -1
 """As a position: not known now."""
-
-
-class Handler:
-    """Who takes a topic's batches, and how many at once.
-
-    Args:
-        handle: awaited for each batch; one it raises on is given again.
-        concurrency: batches under way at once, each of another partition.
-    """
-
-    def __init__(self, handle: Callable[[Batch], Awaitable[object]], concurrency: int = 1) -> None:
-        self.handle, self.turn = handle, asyncio.Semaphore(concurrency)
-
 
 PositionFor = Callable[[str, int, int], Awaitable[int | None]]
 Reached = Callable[[str, int, int], int | None]

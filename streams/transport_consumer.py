@@ -26,7 +26,7 @@ from faust.transport.drivers.aiokafka import Consumer as AIOKafkaConsumer
 from faust.types import TP, ConsumerMessage
 from faust.types.tuples import ack_lock
 
-from streams.transport_batch import BEGINNING, UNKNOWN, Batch, Handler, Hooks, LostRange, Options
+from streams.transport_batch import BEGINNING, UNKNOWN, Batch, Hooks, LostRange, Options
 from streams.transport_fetch import Fetching, Taken
 from streams.transport_pace import Pace
 
@@ -44,7 +44,7 @@ class Place:
     begin: int | None = None  # from_position of the next batch; None until it is known
     read: int = 0  # where the fetcher stands: beyond ``begin`` when only markers were read
     seek: int | None = None  # asked for, not yet done
-    message: Any = None  # the batch under way, or Faust's message that holds it
+    message: Any = None  # the batch under way
     done: int | None = None  # end of the last batch that was acknowledged
     committed: int | None = None  # what Kafka has taken of it
     stopped: bool = False
@@ -77,7 +77,6 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
         self._generation = -1
         self._pace = Pace()
         self._taking: object | None = None  # the take under way
-        self._handling: set[asyncio.Task[None]] = set()
         super().__init__(*args, **kwargs)
         self.app.sensors.add(_Acks(self))
 
@@ -88,10 +87,6 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
     @property
     def _hooks(self) -> Hooks:
         return getattr(self.app, "transport_hooks", None) or Hooks()
-
-    @property
-    def _handlers(self) -> Mapping[str, Handler]:
-        return getattr(self.app, "transport_handlers", None) or {}
 
     def _new_consumer_thread(self) -> Fetching:
         thread = Fetching(self, loop=self.loop, beacon=self.beacon)
@@ -280,35 +275,7 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
             piece.records,
             max(piece.log_end, piece.next_position),
         )
-        handler = self._handlers.get(batch.topic)
-        if handler is None:
-            await self._deliver(place, batch)
-            return
-        place.message = batch
-        task = self.loop.create_task(self._handle(place, batch, handler))
-        self._handling.add(task)
-        task.add_done_callback(self._handling.discard)
-
-    async def _handle(self, place: Place, batch: Batch, handler: Handler) -> None:
-        """Give a batch to its handler, when it is its turn and it is still ours."""
-        failed = True
-        try:
-            async with handler.turn:
-                if self._is_ours(place):
-                    await handler.handle(batch)
-            failed = False
-        except Exception:  # it is given again
-            self.log.exception("%r from %d: the handler failed", place.tp, batch.from_position)
-        finally:
-            self._end(place.tp, batch, batch, failed)
-
-    async def on_stop(self) -> None:
-        """What is under way is cut short, and read again by whoever comes next."""
-        handling = list(self._handling)
-        for task in handling:
-            task.cancel()
-        await asyncio.gather(*handling, return_exceptions=True)
-        await super().on_stop()
+        await self._deliver(place, batch)
 
     async def _deliver(self, place: Place, batch: Batch) -> None:
         message = place.message = ConsumerMessage(
@@ -368,7 +335,7 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
         return True
 
     def finished(self, message: Any) -> None:
-        """A batch that went to a stream of Faust's is no longer under way.
+        """A batch is no longer under way: its partition may be fetched again, from where it is done.
 
         Faust acknowledges a batch its agent failed on, too: it does so while the agent's stream is being closed.
         """
@@ -376,16 +343,12 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
         self._unacked_messages.discard(message)
         self._acked.pop(message.tp, None)
         self._acked_index.pop(message.tp, None)
-        self._end(message.tp, message, message.value, failed)
-
-    def _end(self, tp: TP, message: Any, batch: Batch, failed: bool) -> None:
-        """A batch is no longer under way: its partition may be fetched again, from where it is done."""
-        place = self._places.get(tp)
+        place = self._places.get(message.tp)
         if place is None or place.message is not message:
             return
         place.message = None
         if self.app.flow_control.is_active():  # else the stream may have skipped it
-            self._note_done(place, batch.from_position if failed else batch.next_position)
+            self._note_done(place, message.value.from_position if failed else message.value.next_position)
         self._ask_for(place)
 
     def _ask_for(self, place: Place) -> None:
