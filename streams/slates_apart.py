@@ -30,8 +30,8 @@ MOST_WAITING = 160
 """Debts handed over before their slate is made: enough to go on with while folds take the worker's loop."""
 ROOM_BYTES = 1 << 20
 """Of the line in each direction, as far as the system gives it: what the process says while folds take the loop."""
-AGAIN_S = 1.0
-"""Before a process that has ended is started again."""
+AGAIN_S, AGAIN_AT_MOST_S = 1.0, 60.0
+"""Before a process that has ended is started again; twice as long each time that it was never ready."""
 FAREWELL_S = 10.0
 
 
@@ -147,12 +147,15 @@ class SlatesApart:
 
     async def run(self) -> None:
         """Keep a process running."""
+        pause_s = AGAIN_S
         while True:
-            await self._session()
+            was_ready = await self._session()
+            pause_s = AGAIN_S if was_ready else min(2 * pause_s, AGAIN_AT_MOST_S)
             log.error("the process that makes slates has ended: the worker makes them until it is back")
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(pause_s)
 
-    async def _session(self) -> None:
+    async def _session(self) -> bool:
+        """One process from its start to its end; whether it was ever ready."""
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM_BYTES)
@@ -169,6 +172,7 @@ class SlatesApart:
         self._line = line
         try:
             await gone.wait()
+            return self.ready
         finally:
             line.close()
             self._gone()

@@ -184,3 +184,25 @@ async def test_a_worker_that_has_time_makes_slates_itself_unless_one_of_the_user
     await asyncio.sleep(0)
     await apart.serve(Owed(0, "a", "idle again", 4, 4))
     assert (here[-1], len(sent), made.result()) == ("idle again", 2, True)
+
+
+async def test_a_process_that_cannot_start_is_tried_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ready, pauses = [True, False, False, False, True, *[False] * 8], []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def session(self: SlatesApart) -> bool:
+        if not ready:
+            raise asyncio.CancelledError
+        return ready.pop(0)
+
+    monkeypatch.setattr(SlatesApart, "_session", session)
+    monkeypatch.setattr("streams.slates_apart.asyncio.sleep", sleep)
+    settings = freshet_settings.load(slate_process=True)
+    apart = SlatesApart(settings, None, None, None, None, None)  # type: ignore[arg-type]
+    with pytest.raises(asyncio.CancelledError):
+        await apart.run()
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
