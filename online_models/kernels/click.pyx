@@ -2,6 +2,8 @@
 
 from libc.math cimport isfinite, isnan, log, log1pf, logf
 
+from online_models.kernels.shared cimport add_each, find
+
 import numpy as np
 
 cdef float BOUND = 5.0
@@ -20,7 +22,7 @@ def beside(
     const float[::1] of_user,
 ):
     """See the stub for what is given."""
-    cdef Py_ssize_t n = ids.shape[0], k, j, low, high
+    cdef Py_ssize_t n = ids.shape[0], k, j, at
     cdef double rate, best = 0.0
     cdef int item
     cdef double[:, ::1] sums = np.zeros((2, n))
@@ -42,15 +44,9 @@ def beside(
         out[k, 6] = 0.0
         out[k, 7] = of_user[2]
     for item in shown:
-        low, high = 0, n
-        while low < high:
-            j = (low + high) // 2
-            if ids[j] < item:
-                low = j + 1
-            else:
-                high = j
-        if low < n and ids[low] == item:
-            out[low, 6] += 1.0
+        at = find(ids, item)
+        if at >= 0:
+            out[at, 6] += 1.0
     for k in range(n):
         if out[k, 6] > 0.0:
             out[k, 6] = log1pf(out[k, 6])
@@ -63,11 +59,8 @@ cdef void _add(double[::1] total, windows, const int[::1] ids):
     """Add to each of ``total`` its item's entry of some tables, each times its factor."""
     cdef const double[::1] table
     cdef double factor
-    cdef Py_ssize_t k
     for table, factor in windows:
-        for k in range(ids.shape[0]):
-            if 0 <= ids[k] < table.shape[0]:
-                total[k] += table[ids[k]] * factor
+        add_each(total, table, ids, factor)
 
 
 def product(

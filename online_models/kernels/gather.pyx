@@ -2,6 +2,8 @@
 
 from libc.math cimport sqrtf
 
+from online_models.kernels.shared cimport add_each
+
 import numpy as np
 
 
@@ -80,7 +82,4 @@ def put(const Py_ssize_t[::1] at, const float[:, ::1] said, float[:, ::1] out):
 
 def add_scaled(double[::1] total, const double[::1] table, const int[::1] ids, double factor):
     """See the stub for what is given."""
-    cdef Py_ssize_t k
-    for k in range(ids.shape[0]):
-        if 0 <= ids[k] < table.shape[0]:
-            total[k] += table[ids[k]] * factor
+    add_each(total, table, ids, factor)

@@ -1,5 +1,7 @@
 """Which of some items pass a rule, by a table or by a list."""
 
+from online_models.kernels.shared cimport find
+
 import numpy as np
 
 
@@ -15,18 +17,12 @@ def by_state(const signed char[::1] states, const int[::1] ids, const unsigned c
 
 def among(const int[::1] ids, some):
     """See the stub for what is given."""
-    cdef Py_ssize_t n = ids.shape[0], low, high, middle
+    cdef Py_ssize_t at
     cdef int item
-    mask = np.zeros(n, dtype=np.uint8)
+    mask = np.zeros(ids.shape[0], dtype=np.uint8)
     cdef unsigned char[::1] out = mask
     for item in some:
-        low, high = 0, n
-        while low < high:
-            middle = (low + high) // 2
-            if ids[middle] < item:
-                low = middle + 1
-            else:
-                high = middle
-        if low < n and ids[low] == item:
-            out[low] = 1
+        at = find(ids, item)
+        if at >= 0:
+            out[at] = 1
     return mask.view(np.bool_)

@@ -3,6 +3,8 @@
 from libc.math cimport INFINITY, isfinite, log1pf, logf
 from libc.stdint cimport int64_t
 
+from online_models.kernels.shared cimport find
+
 import numpy as np
 
 cdef float BOUND = 5.0
@@ -57,7 +59,7 @@ def of_items(const int[::1] ids, recent, const int64_t[:, ::1] seen, int64_t now
                 out[k, 1] = _age(now - seen[ids[k], 1])
     place = 0
     for item in recent:
-        row = _find(ids, item)
+        row = find(ids, item)
         if row >= 0:
             if out[row, 2] == 0.0:
                 out[row, 2] = 1.0
@@ -75,18 +77,6 @@ def of_items(const int[::1] ids, recent, const int64_t[:, ::1] seen, int64_t now
 
 cdef inline float _age(int64_t since) noexcept:
     return min(logf(<float> max(since, 0) + <float> 1.0) * <float> 0.2, BOUND)
-
-
-cdef Py_ssize_t _find(const int[::1] ids, int item) noexcept:
-    """The place of an item among ascending ids, -1 for none."""
-    cdef Py_ssize_t low = 0, high = ids.shape[0], middle
-    while low < high:
-        middle = (low + high) // 2
-        if ids[middle] < item:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < ids.shape[0] and ids[low] == item else -1
 
 
 def worth(const float[::1] weights, const float[:, ::1] share, const float[:, ::1] logs, const float[:, ::1] of_item):
