@@ -79,9 +79,7 @@ class Replica:
         if self.tracing is not None:
             from streams import traced
 
-            traced.pipeline(self.tracing, self.recommender)
-            traced.store(self.tracing, self.store)
-            traced.outputs(self.tracing, self.outputs)
+            traced.process(self.tracing, self.recommender, self.store, self.outputs)
         self.meter = SlateMeter(self.registry)
         parts = (self.replica, self.recommender, self.outputs, self, self.store)
         gauges = {

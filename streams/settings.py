@@ -237,7 +237,7 @@ class Settings(BaseSettings):
     )
     slate_process: bool = Field(
         False,
-        description="make fresh slates in a process of their own: a second core, the models' memory twice",
+        description="a busy worker's fresh slates are made by a process of their own: the models' memory twice",
     )
     slate_process_from: Share = Field(
         0.85, description="with it: how busy (share of one CPU) a worker hands slates over; 0 is always"

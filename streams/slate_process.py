@@ -63,9 +63,7 @@ class SlateProcess:
         if self.tracing is not None:
             from streams import traced
 
-            traced.pipeline(self.tracing, self.listening.recommender)
-            traced.store(self.tracing, self.store)
-            traced.outputs(self.tracing, self.outputs)
+            traced.process(self.tracing, self.listening.recommender, self.store, self.outputs)
             traced.slate_process(self.tracing, self)
         self.registry.register(metrics.Stats([lambda part=part: part.stats for part in parts]))  # type: ignore[misc]
         metrics.process(self.registry)

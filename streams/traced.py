@@ -64,6 +64,13 @@ class Causes:
         return self._held.pop(event_id, None)
 
 
+def process(tracing: Tracing, recommender: Recommender, of_store: object, of_outputs: Outputs) -> None:
+    """Spans around what every process that answers has: the pipeline, the store, what it sends."""
+    pipeline(tracing, recommender)
+    store(tracing, of_store)
+    outputs(tracing, of_outputs)
+
+
 def pipeline(tracing: Tracing, recommender: Recommender) -> None:
     """Spans around the stages of a request, below whatever asked for it."""
     for part, name, told in (

@@ -147,9 +147,7 @@ class Worker:
     def _trace(self, tracing: Tracing) -> None:
         from streams import traced
 
-        traced.pipeline(tracing, self.recommender)
-        traced.store(tracing, self.store)
-        traced.outputs(tracing, self.outputs)
+        traced.process(tracing, self.recommender, self.store, self.outputs)
         causes = traced.worker(tracing, self.ingest, self.publisher)
         if self.apart is not None:
             traced.slates_apart(tracing, self.apart, causes)
